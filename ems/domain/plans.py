@@ -1,0 +1,231 @@
+"""The scheduling problem and its solution, as arrays.
+
+Pure data: a planner takes a :class:`SchedulingProblem` and returns a
+:class:`Schedule`. Symbols are bound to these names in ``docs/notation.md``.
+All arrays over time have shape (steps,). Powers are electric [W] unless the name
+says heat; positive is consumption.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from ems.domain.forecasts import FloatArray
+from ems.domain.setpoints import Cause
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HomeProblem:
+    """One home's heating.
+
+    The room follows ``C dT/dt = heat + free_heat - loss (T - outdoor)``.
+
+    Attributes
+    ----------
+    dwelling_id
+        Which home.
+    room_c
+        Room temperature now [°C].
+    loss_w_per_k, capacity_j_per_k
+        Thermal model.
+    free_heat_w
+        Sun, people and appliances [W].
+    floor_c, comfort_c, ceiling_c
+        Floor (hard), schedule (soft), upper bound (soft) [°C].
+    heat_max_w
+        Greatest heat output [W].
+    cop
+        Coefficient of performance [-].
+    base_w
+        Everything else the home uses: household and hot water [W].
+    price_gbp_per_kwh
+        What a further kWh at this home's meter costs its payer.
+    terminal_gbp_per_kwh
+        Value of a kWh of heat left in the room at the end.
+    """
+
+    dwelling_id: str
+    room_c: float
+    loss_w_per_k: float
+    capacity_j_per_k: float
+    outdoor_c: FloatArray = field(repr=False)
+    free_heat_w: FloatArray = field(repr=False)
+    floor_c: FloatArray = field(repr=False)
+    comfort_c: FloatArray = field(repr=False)
+    ceiling_c: FloatArray = field(repr=False)
+    heat_max_w: FloatArray = field(repr=False)
+    cop: FloatArray = field(repr=False)
+    base_w: FloatArray = field(repr=False)
+    price_gbp_per_kwh: FloatArray = field(repr=False)
+    terminal_gbp_per_kwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryProblem:
+    """A block's battery now. Energies in Wh, powers in W."""
+
+    energy_wh: float
+    min_wh: float
+    max_wh: float
+    max_charge_w: float
+    max_discharge_w: float
+    one_way_efficiency: float
+    wear_gbp_per_kwh: float
+    terminal_gbp_per_kwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SchedulingProblem:
+    """One block over one horizon.
+
+    Attributes
+    ----------
+    block_id, issued_at, start
+        Which block; when the problem was posed; first step (UTC).
+    step_s
+        Length of each step [s], shape (steps,).
+    homes, battery
+        What can be steered; ``battery`` is ``None`` where there is none.
+    pooled
+        ``True`` for boundary supply: homes, PV and battery net off behind one meter.
+        ``False``: PV, battery and landlord's load net off alone; homes pay their own.
+    pv_w
+        Generation, positive here [W].
+    landlord_w
+        Communal load [W].
+    import_gbp_per_kwh, export_gbp_per_kwh
+        At the block (pooled) or landlord (not pooled) meter.
+    physical_import_w, contracted_import_w, export_limit_w
+        At the feeder. The contracted ceiling is soft; ``inf`` where there is none.
+    discomfort_gbp_per_kh
+        Price of a kelvin-hour below the schedule.
+    """
+
+    block_id: str
+    issued_at: datetime
+    start: datetime
+    step_s: FloatArray = field(repr=False)
+    homes: tuple[HomeProblem, ...] = field(repr=False)
+    battery: BatteryProblem | None
+    pooled: bool
+    pv_w: FloatArray = field(repr=False)
+    landlord_w: FloatArray = field(repr=False)
+    import_gbp_per_kwh: FloatArray = field(repr=False)
+    export_gbp_per_kwh: FloatArray = field(repr=False)
+    physical_import_w: FloatArray = field(repr=False)
+    contracted_import_w: FloatArray = field(repr=False)
+    export_limit_w: FloatArray = field(repr=False)
+    discomfort_gbp_per_kh: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HomePlan:
+    """What one home is to do.
+
+    ``heat_w`` and ``power_w`` per step; ``room_c`` at the end of each step;
+    ``cause`` and ``sentence`` per step, from the plan's own prices and active limits.
+    """
+
+    dwelling_id: str
+    heat_w: FloatArray = field(repr=False)
+    power_w: FloatArray = field(repr=False)
+    room_c: FloatArray = field(repr=False)
+    cause: tuple[Cause, ...] = field(repr=False)
+    sentence: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatteryPlan:
+    """Battery power per step (charging positive) [W] and energy at each step's end [Wh]."""
+
+    power_w: FloatArray = field(repr=False)
+    energy_wh: FloatArray = field(repr=False)
+    cause: tuple[Cause, ...] = field(repr=False)
+    sentence: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GaveWay:
+    """A limit the plan could not keep, and by how much at worst, in the unit named."""
+
+    limit: str
+    subject: str
+    worst: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schedule:
+    """A block's plan.
+
+    Attributes
+    ----------
+    id
+        Unique, sortable by time.
+    block_id, issued_at, start, step_s
+        As in the problem.
+    homes, battery
+        What each is to do.
+    import_w
+        Net power at the feeder [W]; negative is export.
+    price_gbp_per_kwh
+        Marginal value of a kWh at the feeder: the energy price with the duals of the
+        limits.
+    objective_gbp, bound_gbp
+        Value reached and proven lower bound; their relative difference is the gap.
+    status
+        ``optimal``, ``feasible`` or ``fallback``.
+    gave_way
+        Limits that could not be kept.
+    solve_s
+        Wall seconds spent.
+    """
+
+    id: str
+    block_id: str
+    issued_at: datetime
+    start: datetime
+    step_s: FloatArray = field(repr=False)
+    homes: tuple[HomePlan, ...] = field(repr=False)
+    battery: BatteryPlan | None = field(repr=False)
+    import_w: FloatArray = field(repr=False)
+    price_gbp_per_kwh: FloatArray = field(repr=False)
+    objective_gbp: float
+    bound_gbp: float
+    status: str
+    gave_way: tuple[GaveWay, ...] = ()
+    solve_s: float = 0.0
+
+    @property
+    def gap(self) -> float:
+        """Relative distance of the objective from the proven bound [-]."""
+        scale = max(abs(self.objective_gbp), 1e-9)
+        return (self.objective_gbp - self.bound_gbp) / scale
+
+    def index_at(self, instant: datetime) -> int | None:
+        """Return the step that holds ``instant``, or ``None`` outside the horizon."""
+        if instant < self.start:
+            return None
+        edge = self.start
+        for index, seconds in enumerate(self.step_s):
+            edge += timedelta(seconds=float(seconds))
+            if instant < edge:
+                return index
+        return None
+
+    def home(self, dwelling_id: str) -> HomePlan | None:
+        """Return one home's plan, or ``None`` where the home was not planned."""
+        for home in self.homes:
+            if home.dwelling_id == dwelling_id:
+                return home
+        return None
+
+
+class Planner(Protocol):
+    """Anything that turns a problem into a plan. It never ends without one."""
+
+    def plan(self, problem: SchedulingProblem, deadline_s: float) -> Schedule:
+        """Return the best plan found within ``deadline_s`` wall seconds."""
+        ...

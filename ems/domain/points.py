@@ -1,0 +1,145 @@
+"""Canonical points: what a device of each class may measure and accept.
+
+A *point* is one measured or settable quantity of one device. Its canonical name
+ends in its unit. Signs are those of the glossary: positive power is consumption
+seen from the grid, so a generating inverter and a discharging battery are
+negative. Drivers flip signs; nothing else does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class DeviceClass(StrEnum):
+    """What a device is to Hearth; it decides which points it may have."""
+
+    METER = "meter"
+    HEAT_PUMP = "heat_pump"
+    ROOM_SENSOR = "room_sensor"
+    INVERTER = "inverter"
+    BATTERY = "battery"
+
+
+class PointKind(StrEnum):
+    """How values of a point combine over time."""
+
+    GAUGE = "gauge"
+    """An instantaneous value; over time it is averaged."""
+    COUNTER = "counter"
+    """A running total that only rises; over time it is differenced."""
+    STATE = "state"
+    """A code; over time its last value stands."""
+
+
+class PointId(NamedTuple):
+    """One point of one device, e.g. ``PointId("a-07-hp", "power_w")``."""
+
+    device_id: str
+    point: str
+
+    def __str__(self) -> str:
+        return f"{self.device_id}.{self.point}"
+
+
+@dataclass(frozen=True, slots=True)
+class CanonicalPoint:
+    """A point that a device class may offer.
+
+    Attributes
+    ----------
+    name
+        Canonical name, ending in the unit where it has one.
+    kind
+        Gauge, counter or state.
+    unit
+        Unit for display; empty for codes.
+    low, high
+        Plausible range; a value outside it is marked ``OUT_OF_RANGE``.
+    description
+        What it is, in one line.
+    """
+
+    name: str
+    kind: PointKind
+    unit: str
+    low: float
+    high: float
+    description: str
+
+
+def _gauge(name: str, unit: str, low: float, high: float, description: str) -> CanonicalPoint:
+    return CanonicalPoint(name, PointKind.GAUGE, unit, low, high, description)
+
+
+def _counter(name: str, unit: str, high: float, description: str) -> CanonicalPoint:
+    return CanonicalPoint(name, PointKind.COUNTER, unit, 0.0, high, description)
+
+
+def _state(name: str, low: float, high: float, description: str) -> CanonicalPoint:
+    return CanonicalPoint(name, PointKind.STATE, "", low, high, description)
+
+
+OPERATING_STATES = {0: "off", 1: "hot water", 2: "heating", 3: "defrost", 4: "cooling", 5: "other"}
+"""Meaning of a heat pump's ``operating_state``."""
+
+SG_READY_MODES = {1: "blocked", 2: "normal", 3: "encouraged", 4: "ordered"}
+"""Meaning of a heat pump's ``sg_mode`` (SG Ready label, four states)."""
+
+_CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
+    DeviceClass.METER: (
+        _gauge("power_w", "W", -2e6, 2e6, "active power, import positive"),
+        _gauge("power_l1_w", "W", -1e6, 1e6, "active power of phase 1, import positive"),
+        _gauge("power_l2_w", "W", -1e6, 1e6, "active power of phase 2, import positive"),
+        _gauge("power_l3_w", "W", -1e6, 1e6, "active power of phase 3, import positive"),
+        _gauge("voltage_v", "V", 150, 300, "voltage, phase to neutral"),
+        _gauge("frequency_hz", "Hz", 45, 55, "mains frequency"),
+        _counter("energy_import_kwh", "kWh", 1e9, "imported energy"),
+        _counter("energy_export_kwh", "kWh", 1e9, "exported energy"),
+    ),
+    DeviceClass.HEAT_PUMP: (
+        _gauge("power_w", "W", 0, 50e3, "electric power of compressor and auxiliaries"),
+        _gauge("room_temperature_c", "°C", -20, 50, "room temperature at the pump's own thermostat"),
+        _gauge("outdoor_temperature_c", "°C", -40, 60, "outdoor temperature at the unit"),
+        _gauge("flow_temperature_c", "°C", -20, 90, "water leaving the heat pump"),
+        _gauge("return_temperature_c", "°C", -20, 90, "water coming back"),
+        _gauge("flow_rate_lpm", "l/min", 0, 200, "heating water flow"),
+        _gauge("tank_temperature_c", "°C", 0, 95, "hot-water tank"),
+        _state("operating_state", 0, 5, "what it is doing: see OPERATING_STATES"),
+        _state("compressor_on", 0, 1, "compressor running"),
+        _state("fault", 0, 65535, "0 when well, else the maker's code"),
+        _state("heating_on", 0, 1, "space heating allowed"),
+        _state("heating_control", 0, 5, "the maker's control method of the heating circuit"),
+        _state("sg_mode", 1, 4, "SG Ready mode: see SG_READY_MODES"),
+        _gauge("room_setpoint_c", "°C", 5, 35, "room temperature asked for"),
+        _gauge("tank_setpoint_c", "°C", 20, 85, "hot-water temperature asked for"),
+    ),
+    DeviceClass.ROOM_SENSOR: (
+        _gauge("temperature_c", "°C", -20, 50, "living-room temperature"),
+        _gauge("humidity_pct", "%", 0, 100, "relative humidity"),
+    ),
+    DeviceClass.INVERTER: (
+        _gauge("power_w", "W", -2e6, 2e6, "active power; generation is negative"),
+        _counter("energy_generated_kwh", "kWh", 1e9, "energy generated since commissioning"),
+        _state("inverter_state", 1, 8, "SunSpec operating state"),
+        _gauge("frequency_hz", "Hz", 45, 55, "mains frequency"),
+    ),
+    DeviceClass.BATTERY: (
+        _gauge("power_w", "W", -2e6, 2e6, "charging positive, discharging negative"),
+        _gauge("soc_pct", "%", 0, 100, "state of charge"),
+        _counter("energy_charged_kwh", "kWh", 1e9, "energy charged since commissioning"),
+        _counter("energy_discharged_kwh", "kWh", 1e9, "energy discharged since commissioning"),
+        _state("battery_mode", 0, 5, "the maker's storage mode"),
+        _gauge("battery_power_setpoint_w", "W", -2e6, 2e6, "power asked for, charging positive"),
+        _gauge("remote_timeout_s", "s", 0, 65535, "how long a remote command lasts unrefreshed"),
+        _state("remote_timeout_action", 0, 1, "what the device does when it lapses"),
+    ),
+}
+
+POINTS: dict[DeviceClass, dict[str, CanonicalPoint]] = {
+    device_class: {point.name: point for point in points}
+    for device_class, points in _CATALOGUE.items()
+}
+"""Canonical points by device class and name."""

@@ -1,0 +1,231 @@
+"""Ports: what the service needs of a store and of a field bus.
+
+Adapters fill them: :mod:`ems.store` for the first, :mod:`drivers` for the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import pandas as pd
+
+from ems.domain.forecasts import Forecast
+from ems.domain.plans import Schedule
+from ems.domain.points import PointId
+from ems.domain.profiles import Cadence
+from ems.domain.readings import Reading, Rollup
+from ems.domain.setpoints import Outcome, Setpoint, SetpointRecord
+from ems.domain.thermal import ThermalEstimate
+
+
+class FieldBus(Protocol):
+    """Reads points from devices and writes setpoints to them."""
+
+    async def poll(self, cadences: Collection[Cadence], now: datetime) -> list[Reading]:
+        """Read all points of these cadences from all devices.
+
+        One reading comes back for every point asked for, ``NO_ANSWER`` where the device
+        was silent. Never raises for a device's failure.
+        """
+        ...
+
+    async def apply(self, setpoint: Setpoint, now: datetime, *, urgent: bool = False) -> Outcome:
+        """Write one setpoint where the device does not hold it yet, and read it back.
+
+        ``urgent`` (the resident's, safety and release writes) bypasses flash protection.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCommand:
+    """The command a point is under, written ahead of the device write.
+
+    The guard needs no more than this to hand the device back.
+    """
+
+    point_id: PointId
+    value: float
+    release_value: float
+    expires_at: datetime
+    setpoint_id: str
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A process's last sign of life, in estate and in wall time."""
+
+    process: str
+    at: datetime
+    wall_s: float
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """Something that happened: a device lost or found, the guard acted, a plan gave way.
+
+    ``detail`` holds plain JSON values.
+    """
+
+    at: datetime
+    kind: str
+    subject: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """Keeps readings, roll-ups, forecasts, plans, setpoints and the log.
+
+    Safe for several processes. Instants are UTC; frames are indexed by UTC instants
+    of a regular grid, missing values are ``nan`` and never filled.
+    """
+
+    def add_readings(self, readings: Sequence[Reading]) -> None:
+        """Keep readings; they are committed when this returns."""
+        ...
+
+    def latest(self, device_ids: Collection[str] | None = None) -> dict[PointId, Reading]:
+        """Return the latest reading of each point (of these devices), whatever its quality."""
+        ...
+
+    def last_good(self, device_ids: Collection[str] | None = None) -> dict[str, datetime]:
+        """Return when each device last gave a good value; devices that never did are absent."""
+        ...
+
+    def readings(self, point_id: PointId, start: datetime, end: datetime) -> pd.DataFrame:
+        """Return raw readings of [start, end): columns ``value``, ``quality``."""
+        ...
+
+    def resampled(
+        self, point_ids: Sequence[PointId], start: datetime, end: datetime, step_s: int
+    ) -> pd.DataFrame:
+        """Return means of good readings per step, one column per point (``str(point_id)``)."""
+        ...
+
+    def roll_up(self, now: datetime) -> int:
+        """Roll up every closed half-hour not yet rolled up; return how many rows it wrote."""
+        ...
+
+    def add_rollups(self, rollups: Sequence[Rollup]) -> None:
+        """Keep ready-made half-hours (history, imports)."""
+        ...
+
+    def rollups(
+        self,
+        point_ids: Sequence[PointId],
+        start: datetime,
+        end: datetime,
+        min_coverage: float = 0.5,
+    ) -> pd.DataFrame:
+        """Return half-hours of [start, end), one column per point (``str(point_id)``).
+
+        Half-hours covered less than ``min_coverage`` are ``nan``.
+        """
+        ...
+
+    def add_forecasts(self, forecasts: Sequence[Forecast]) -> None:
+        """Keep forecasts."""
+        ...
+
+    def latest_forecast(
+        self, target: str, subject: str, issued_before: datetime | None = None
+    ) -> Forecast | None:
+        """Return the last forecast issued (at or before ``issued_before``)."""
+        ...
+
+    def add_schedule(self, schedule: Schedule) -> None:
+        """Keep a plan with all its steps."""
+        ...
+
+    def latest_schedule(self, block_id: str) -> Schedule | None:
+        """Return a block's last plan."""
+        ...
+
+    def schedule(self, plan_id: str) -> Schedule | None:
+        """Return a plan by id."""
+        ...
+
+    def schedules(self, block_id: str, start: datetime, end: datetime) -> list[Schedule]:
+        """Return the plans issued in [start, end), oldest first."""
+        ...
+
+    def open_command(self, setpoint: Setpoint) -> None:
+        """Record, before a device is written, what it is told and how it is released."""
+        ...
+
+    def add_setpoint_record(self, record: SetpointRecord) -> None:
+        """Keep a setpoint's outcome and mark its command confirmed where it was applied.
+
+        A record that repeats the last value, cause and kind of outcome of its point only
+        renews the command; it adds no row.
+        """
+        ...
+
+    def active_commands(self) -> list[ActiveCommand]:
+        """Return the commands that devices are under."""
+        ...
+
+    def close_command(self, point_id: PointId) -> None:
+        """Forget a command: the device was released."""
+        ...
+
+    def setpoints(
+        self,
+        device_ids: Collection[str] | None,
+        start: datetime,
+        end: datetime,
+        limit: int = 1000,
+    ) -> list[SetpointRecord]:
+        """Return setpoints with outcome, newest first."""
+        ...
+
+    def save_estimates(self, estimates: Sequence[ThermalEstimate]) -> None:
+        """Replace the thermal estimates of these homes."""
+        ...
+
+    def estimates(self) -> dict[str, ThermalEstimate]:
+        """Return the thermal estimates by home."""
+        ...
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Record a sign of life."""
+        ...
+
+    def heartbeats(self) -> dict[str, Heartbeat]:
+        """Return each process's last sign of life."""
+        ...
+
+    def log(self, entries: Sequence[LogEntry]) -> None:
+        """Keep log entries."""
+        ...
+
+    def log_entries(
+        self, start: datetime, end: datetime, kind: str | None = None, limit: int = 1000
+    ) -> list[LogEntry]:
+        """Return log entries of [start, end), newest first."""
+        ...
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep one small fact, e.g. that history is a demonstration's."""
+        ...
+
+    def meta(self, key: str) -> str | None:
+        """Return a fact kept with `set_meta`."""
+        ...
+
+    def prune(self, raw_before: datetime) -> int:
+        """Delete raw readings before an instant that are rolled up; return how many."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...

@@ -1,0 +1,210 @@
+"""Device profiles: a register map as data.
+
+A profile tells how the canonical points of a device class are found in one
+make's Modbus registers, and how they may safely be written. Profiles are YAML
+in ``config/devices``; :mod:`ems.settings.profiles` reads them,
+:mod:`drivers.codec` decodes and encodes with them, and the simulated field
+serves the same maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ems.domain.points import DeviceClass
+
+
+class Space(StrEnum):
+    """Modbus data tables."""
+
+    COIL = "coil"
+    DISCRETE = "discrete"
+    HOLDING = "holding"
+    INPUT = "input"
+
+
+class DataType(StrEnum):
+    """The closed set of named decoders."""
+
+    BOOL = "bool"
+    INT16 = "int16"
+    UINT16 = "uint16"
+    INT32 = "int32"
+    UINT32 = "uint32"
+    INT64 = "int64"
+    UINT64 = "uint64"
+    FLOAT32 = "float32"
+    SIGN_MAGNITUDE_10000 = "sign_magnitude_10000"
+    """Raw values from 10000 up mean minus (raw - 10000)."""
+
+    @property
+    def registers(self) -> int:
+        """How many 16-bit registers (or bits) one value takes."""
+        return _REGISTERS.get(self, 1)
+
+
+_REGISTERS = {
+    DataType.INT32: 2,
+    DataType.UINT32: 2,
+    DataType.FLOAT32: 2,
+    DataType.INT64: 4,
+    DataType.UINT64: 4,
+}
+
+
+class Confidence(StrEnum):
+    """How sure an address is: A two sources, B one, C uncertain."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+
+
+class Cadence(StrEnum):
+    """How often a point is read; the service maps each to seconds."""
+
+    FAST = "fast"
+    NORMAL = "normal"
+    SLOW = "slow"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRule:
+    """How a point may be written.
+
+    Attributes
+    ----------
+    low, high, step
+        Permitted engineering values and their resolution, in the point's unit.
+    persists
+        The value stays for ever unless someone writes another; ``False`` where the
+        device lapses by itself after ``reverts_after_s``.
+    reverts_after_s
+        Documented lapse [s] where ``persists`` is false.
+    refresh_s
+        Rewrite at least this often [s]; ``None`` where not needed.
+    min_interval_s
+        Flash protection: Hearth's price-driven writes are at least this far apart [s].
+    tolerance
+        Greatest difference between what was written and what is read back.
+    settle_s
+        Wait this long [s] before reading back.
+    fallback
+        The device's own power-on or fall-back value, where known.
+    """
+
+    low: float
+    high: float
+    step: float
+    persists: bool = True
+    reverts_after_s: float | None = None
+    refresh_s: float | None = None
+    min_interval_s: float = 0.0
+    tolerance: float = 0.0
+    settle_s: float = 0.0
+    fallback: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PointMap:
+    """Where one canonical point lives and how its registers become a value.
+
+    ``value = sign * (raw * scale * 10**scale_factor + offset)``, then ``codes``
+    maps makers' enumerations onto canonical codes.
+
+    Attributes
+    ----------
+    point
+        Canonical name (:data:`ems.domain.points.POINTS`).
+    space, address, data_type
+        Data table, 0-based PDU address, decoder.
+    scale, offset, sign
+        Linear conversion to the canonical unit; ``sign`` is +1 or -1.
+    scale_factor_address
+        Address of a SunSpec ``sunssf`` register in the same space, or ``None``.
+    sentinels
+        Raw values (unsigned, whole width) that mean "not available".
+    codes
+        Maker's code → canonical code, for states; empty where they agree.
+    cadence
+        How often to read it.
+    confidence
+        How sure the address is.
+    write
+        How it may be written; ``None`` where it may only be read.
+    unit_id
+        Unit id where this point is served under another one than the device's own.
+    repeat
+        How many times the value stands one after another and is written together
+        (e.g. a minimum and a maximum that must be equal); the first is read back.
+    lead
+        Raw registers written before the value in the same FC16 message.
+    """
+
+    point: str
+    space: Space
+    address: int
+    data_type: DataType
+    scale: float = 1.0
+    offset: float = 0.0
+    sign: int = 1
+    scale_factor_address: int | None = None
+    sentinels: tuple[int, ...] = ()
+    codes: Mapping[int, int] | None = None
+    cadence: Cadence = Cadence.NORMAL
+    confidence: Confidence = Confidence.A
+    write: WriteRule | None = None
+    unit_id: int | None = None
+    repeat: int = 1
+    lead: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProfile:
+    """One make's register map.
+
+    Attributes
+    ----------
+    id
+        Key used in the estate's configuration, e.g. ``eastron_sdm120``.
+    vendor, model
+        As printed on the device.
+    device_class
+        Which canonical points it may have.
+    points
+        By canonical name.
+    high_word_first
+        Word order of values wider than a register.
+    max_block
+        Greatest number of registers in one read.
+    bridge_gaps
+        Whether a block read may cross addresses that no point uses.
+    constants
+        Registers with fixed contents by space and address: markers and model headers
+        that identify the device; served by the simulated field, checked by drivers.
+    write_function
+        ``"auto"`` (FC06 for one register, FC16 for more) or ``"fc16"``.
+    enter_control
+        Canonical writes (point, value) sent once before the first command, in order.
+    release
+        Canonical writes (point, value) that hand the device back to its own control,
+        where that does not depend on the home.
+    sources
+        Where the addresses come from.
+    """
+
+    id: str
+    vendor: str
+    model: str
+    device_class: DeviceClass
+    points: Mapping[str, PointMap]
+    high_word_first: bool = True
+    max_block: int = 125
+    bridge_gaps: bool = False
+    constants: Mapping[Space, Mapping[int, int]] | None = None
+    write_function: str = "auto"
+    enter_control: tuple[tuple[str, float], ...] = ()
+    release: tuple[tuple[str, float], ...] = ()
+    sources: tuple[str, ...] = ()

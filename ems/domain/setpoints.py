@@ -1,0 +1,122 @@
+"""Setpoints: what Hearth asks of a device, why, until when, and what came of it.
+
+An outcome is a value of a closed union; nothing is raised when a device refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ems.domain.points import PointId
+
+
+class Cause(StrEnum):
+    """Why a setpoint is what it is; the order is the order of precedence."""
+
+    DEVICE_PROTECTION = "device_protection"
+    IMPORT_LIMIT = "import_limit"
+    RESIDENT = "resident"
+    COMFORT_FLOOR = "comfort_floor"
+    EVENT = "event"
+    SCHEDULE = "schedule"
+    """The resident's schedule asks for it; no price or event changed it."""
+    CHEAP_NOW = "cheap_now"
+    """Heat or charge now because energy is dearer soon."""
+    DEAR_NOW = "dear_now"
+    """Coast or discharge now because energy is cheaper later."""
+    SOLAR = "solar"
+    """Take up the block's own generation."""
+    HOLD = "hold"
+    """Nothing to gain by changing."""
+    NO_PLAN = "no_plan"
+    """No fresh plan or no fresh readings: the device's own control at the schedule."""
+    RELEASE = "release"
+    """Handed back to the device's own control."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setpoint:
+    """One value asked of one point.
+
+    Attributes
+    ----------
+    id
+        Unique, sortable by time.
+    point_id
+        Device and canonical point.
+    value
+        In the point's unit.
+    issued_at, expires_at
+        Estate time, UTC. After ``expires_at`` the guard writes ``release_value`` unless
+        the setpoint was renewed.
+    cause, sentence
+        Machine-readable reason, and one plain sentence for people.
+    release_value
+        What hands the device back to a state that is safe for ever.
+    plan_id
+        The plan it came from; empty where it came from none.
+    """
+
+    id: str
+    point_id: PointId
+    value: float
+    issued_at: datetime
+    expires_at: datetime
+    cause: Cause
+    sentence: str
+    release_value: float
+    plan_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Written where needed, and read back within tolerance."""
+
+    read_back: float
+    written: bool
+    """``False`` where the device already held the value and no write was needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfBounds:
+    """Not written: the profile's limits forbid the value."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The device answered with a Modbus exception."""
+
+    exception_code: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The device did not answer; nothing is known of its state."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """Written, but reading back gave another value."""
+
+    read_back: float
+
+
+Outcome = Applied | OutOfBounds | Rejected | Unreachable | Unconfirmed
+"""What came of a setpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointRecord:
+    """A setpoint with its outcome, as the store keeps it."""
+
+    setpoint: Setpoint
+    outcome: Outcome
+    finished_at: datetime
