@@ -3,7 +3,8 @@
 A *point* is one measured or settable quantity of one device. Its canonical name
 ends in its unit. Signs are those of the glossary: positive power is consumption
 seen from the grid, so a generating inverter and a discharging battery are
-negative. Drivers flip signs; nothing else does.
+negative. Drivers flip signs; nothing else does. Points whose description begins with
+"derived" are computed by the control process from others of the same home.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ SG_READY_MODES = {1: "blocked", 2: "normal", 3: "encouraged", 4: "ordered"}
 _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
     DeviceClass.METER: (
         _gauge("power_w", "W", -2e6, 2e6, "active power, import positive"),
+        _gauge("household_power_w", "W", -50e3, 50e3, "derived: home meter less heat pump"),
         _gauge("power_l1_w", "W", -1e6, 1e6, "active power of phase 1, import positive"),
         _gauge("power_l2_w", "W", -1e6, 1e6, "active power of phase 2, import positive"),
         _gauge("power_l3_w", "W", -1e6, 1e6, "active power of phase 3, import positive"),
@@ -101,7 +103,10 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
     ),
     DeviceClass.HEAT_PUMP: (
         _gauge("power_w", "W", 0, 50e3, "electric power of compressor and auxiliaries"),
-        _gauge("room_temperature_c", "°C", -20, 50, "room temperature at the pump's own thermostat"),
+        _gauge("heating_power_w", "W", 0, 50e3, "derived: electric power while heating rooms"),
+        _gauge("hot_water_power_w", "W", 0, 50e3, "derived: electric power while heating water"),
+        _gauge("heat_w", "W", -20e3, 50e3, "derived: heat to the rooms, from flow and its cooling"),
+        _gauge("room_temperature_c", "°C", -20, 50, "room temperature at its own thermostat"),
         _gauge("outdoor_temperature_c", "°C", -40, 60, "outdoor temperature at the unit"),
         _gauge("flow_temperature_c", "°C", -20, 90, "water leaving the heat pump"),
         _gauge("return_temperature_c", "°C", -20, 90, "water coming back"),

@@ -46,7 +46,7 @@ class FlatTariff:
     gbp_per_kwh: float
     standing_gbp_per_day: float = 0.0
 
-    def rate_gbp_per_kwh(self, instant: datetime) -> float:
+    def rate_gbp_per_kwh(self, instant: datetime) -> float:  # noqa: ARG002 - the same for every instant
         """Return the rate [£/kWh]; it does not depend on ``instant``."""
         return self.gbp_per_kwh
 
