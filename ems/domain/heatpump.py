@@ -36,9 +36,9 @@ def _carnot(outdoor_c: FloatArray, flow_c: FloatArray) -> FloatArray:
 
 def cop(pump: HeatPump, outdoor_c: FloatArray, flow_c: FloatArray) -> FloatArray:
     """Return the coefficient of performance [-], between 1 and 7."""
-    rated = _carnot(np.array([RATING_OUTDOOR_C]), np.array([RATING_FLOW_C]))[0]
+    rated = float(_carnot(np.array([RATING_OUTDOOR_C]), np.array([RATING_FLOW_C]))[0])
     quality = pump.rated_cop / rated
-    return np.clip(quality * _carnot(outdoor_c, flow_c), 1.0, 7.0)
+    return np.asarray(np.clip(quality * _carnot(outdoor_c, flow_c), 1.0, 7.0), dtype=np.float64)
 
 
 def heat_capacity_w(pump: HeatPump, outdoor_c: FloatArray) -> FloatArray:
