@@ -39,6 +39,13 @@ class FieldBus(Protocol):
         """
         ...
 
+    async def release(self, setpoint: Setpoint, now: datetime) -> Outcome:
+        """Hand a device back: write the release value and what its profile's release asks for.
+
+        Bypasses flash protection.
+        """
+        ...
+
     async def close(self) -> None:
         """Close all connections."""
         ...
@@ -158,12 +165,16 @@ class Store(Protocol):
         """Return the plans issued in [start, end), oldest first."""
         ...
 
-    def open_command(self, setpoint: Setpoint) -> None:
-        """Record, before a device is written, what it is told and how it is released."""
+    def open_commands(self, setpoints: Sequence[Setpoint]) -> None:
+        """Record, before devices are written, what each is told and how it is released.
+
+        All in one transaction, committed when this returns. A command for the same point
+        replaces the earlier one.
+        """
         ...
 
-    def add_setpoint_record(self, record: SetpointRecord) -> None:
-        """Keep a setpoint's outcome and mark its command confirmed where it was applied.
+    def add_setpoint_records(self, records: Sequence[SetpointRecord]) -> None:
+        """Keep outcomes and mark the commands confirmed that were applied, in one transaction.
 
         A record that repeats the last value, cause and kind of outcome of its point only
         renews the command; it adds no row.
