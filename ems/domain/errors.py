@@ -68,16 +68,20 @@ class Fault:
         The offending value as written, or ``None`` where something is missing.
     remedy
         What to write instead.
+    line
+        Line of the file, from 1; ``None`` where the fault has no one line.
     """
 
     path: str
     problem: str
     value: Any
     remedy: str
+    line: int | None = None
 
     def __str__(self) -> str:
         given = "" if self.value is None else f" (given: {self.value!r})"
-        return f"{self.path}: {self.problem}{given}. {self.remedy}"
+        line = "" if self.line is None else f" (line {self.line})"
+        return f"{self.path}{line}: {self.problem}{given}. {self.remedy}"
 
 
 class ConfigurationError(PermanentError):
