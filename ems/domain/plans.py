@@ -95,12 +95,17 @@ class SchedulingProblem:
         Generation, positive here [W].
     landlord_w
         Communal load [W].
+    uncontrolled_w
+        Load of homes that are not planned (their readings are missing) [W]; it counts at
+        the feeder, and in the pooled account where there is one.
     import_gbp_per_kwh, export_gbp_per_kwh
         At the block (pooled) or landlord (not pooled) meter.
     physical_import_w, contracted_import_w, export_limit_w
         At the feeder. The contracted ceiling is soft; ``inf`` where there is none.
     discomfort_gbp_per_kh
         Price of a kelvin-hour below the schedule.
+    lacked
+        Inputs that were missing, and what stood in for them, in words.
     """
 
     block_id: str
@@ -112,12 +117,14 @@ class SchedulingProblem:
     pooled: bool
     pv_w: FloatArray = field(repr=False)
     landlord_w: FloatArray = field(repr=False)
+    uncontrolled_w: FloatArray = field(repr=False)
     import_gbp_per_kwh: FloatArray = field(repr=False)
     export_gbp_per_kwh: FloatArray = field(repr=False)
     physical_import_w: FloatArray = field(repr=False)
     contracted_import_w: FloatArray = field(repr=False)
     export_limit_w: FloatArray = field(repr=False)
     discomfort_gbp_per_kh: float = 0.5
+    lacked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +132,9 @@ class HomePlan:
     """What one home is to do.
 
     ``heat_w`` and ``power_w`` per step; ``room_c`` at the end of each step;
-    ``cause`` and ``sentence`` per step, from the plan's own prices and active limits.
+    ``cause`` and ``sentence`` per step, from the plan's own prices and active limits;
+    ``heat_value_gbp_per_kwh`` is what a further kWh of heat in the room would save from
+    then on (a dual of the plan), ``None`` where the plan has no prices.
     """
 
     dwelling_id: str
@@ -134,6 +143,7 @@ class HomePlan:
     room_c: FloatArray = field(repr=False)
     cause: tuple[Cause, ...] = field(repr=False)
     sentence: tuple[str, ...] = field(repr=False)
+    heat_value_gbp_per_kwh: FloatArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,6 +191,8 @@ class Schedule:
         Limits that could not be kept.
     solve_s
         Wall seconds spent.
+    lacked
+        As in the problem: inputs that were missing, and what stood in for them.
     """
 
     id: str
@@ -197,6 +209,7 @@ class Schedule:
     status: str
     gave_way: tuple[GaveWay, ...] = ()
     solve_s: float = 0.0
+    lacked: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float:
