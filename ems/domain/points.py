@@ -114,6 +114,8 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _gauge("tank_temperature_c", "°C", 0, 95, "hot-water tank"),
         _state("operating_state", 0, 5, "what it is doing: see OPERATING_STATES"),
         _state("compressor_on", 0, 1, "compressor running"),
+        _state("hot_water_on", 0, 1, "heating the hot-water tank"),
+        _state("defrost_on", 0, 1, "defrosting (some makes: or starting up)"),
         _state("fault", 0, 65535, "0 when well, else the maker's code"),
         _state("heating_on", 0, 1, "space heating allowed"),
         _state("heating_control", 0, 5, "the maker's control method of the heating circuit"),

@@ -62,6 +62,14 @@ class Confidence(StrEnum):
     C = "C"
 
 
+class Rounding(StrEnum):
+    """How a value between two steps is brought onto a step."""
+
+    NEAREST = "nearest"
+    UP = "up"
+    """Never below what was asked for: a room setpoint that rounds down may break a floor."""
+
+
 class Cadence(StrEnum):
     """How often a point is read; the service maps each to seconds."""
 
@@ -93,6 +101,8 @@ class WriteRule:
         Wait this long [s] before reading back.
     fallback
         The device's own power-on or fall-back value, where known.
+    rounding
+        How a value between two steps is brought onto a step.
     """
 
     low: float
@@ -105,6 +115,7 @@ class WriteRule:
     tolerance: float = 0.0
     settle_s: float = 0.0
     fallback: float | None = None
+    rounding: Rounding = Rounding.NEAREST
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +135,17 @@ class PointMap:
         Linear conversion to the canonical unit; ``sign`` is +1 or -1.
     scale_factor_address
         Address of a SunSpec ``sunssf`` register in the same space, or ``None``.
+    served_scale_factor
+        The exponent that the simulated field puts into that register; drivers never use
+        it, they read the register.
     sentinels
         Raw values (unsigned, whole width) that mean "not available".
     codes
-        Maker's code → canonical code, for states; empty where they agree.
+        Maker's code → canonical code, for states; ``None`` where they agree. Where two
+        codes mean the same, the one listed first is written. A code that is not listed
+        is ``OUT_OF_RANGE``, unless ``keep_other_codes``.
+    keep_other_codes
+        Codes that ``codes`` does not list pass unchanged.
     cadence
         How often to read it.
     confidence
@@ -140,7 +158,11 @@ class PointMap:
         How many times the value stands one after another and is written together
         (e.g. a minimum and a maximum that must be equal); the first is read back.
     lead
-        Raw registers written before the value in the same FC16 message.
+        Raw registers written before the value in the same FC16 message: ``address`` is
+        the value's own, the message starts ``len(lead)`` registers before it.
+    max_rise_per_h
+        For counters: greatest physical rise an hour, in the point's unit; a faster rise
+        is ``OUT_OF_RANGE``.
     """
 
     point: str
@@ -151,14 +173,17 @@ class PointMap:
     offset: float = 0.0
     sign: int = 1
     scale_factor_address: int | None = None
+    served_scale_factor: int = 0
     sentinels: tuple[int, ...] = ()
     codes: Mapping[int, int] | None = None
+    keep_other_codes: bool = False
     cadence: Cadence = Cadence.NORMAL
     confidence: Confidence = Confidence.A
     write: WriteRule | None = None
     unit_id: int | None = None
     repeat: int = 1
     lead: tuple[int, ...] = ()
+    max_rise_per_h: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +205,8 @@ class DeviceProfile:
     max_block
         Greatest number of registers in one read.
     bridge_gaps
-        Whether a block read may cross addresses that no point uses.
+        Whether a block read may cross addresses that no point uses: the device answers
+        for them (with whatever it likes).
     constants
         Registers with fixed contents by space and address: markers and model headers
         that identify the device; served by the simulated field, checked by drivers.
@@ -191,6 +217,16 @@ class DeviceProfile:
     release
         Canonical writes (point, value) that hand the device back to its own control,
         where that does not depend on the home.
+    write_groups
+        Points whose registers follow one another and are only accepted together, in one
+        message; each group in order of address.
+    composed
+        Points that no single register holds: canonical state → flags in order of
+        precedence, as (flag point, code). The first flag that is on decides; 0 where none
+        is. The flags are points of this profile.
+    link_lost
+        A (point, value) by which a caching gateway says that it no longer hears the
+        device behind it: its other values are then ``STALE``.
     sources
         Where the addresses come from.
     """
@@ -207,4 +243,7 @@ class DeviceProfile:
     write_function: str = "auto"
     enter_control: tuple[tuple[str, float], ...] = ()
     release: tuple[tuple[str, float], ...] = ()
+    write_groups: tuple[tuple[str, ...], ...] = ()
+    composed: Mapping[str, tuple[tuple[str, int], ...]] | None = None
+    link_lost: tuple[str, float] | None = None
     sources: tuple[str, ...] = ()

@@ -109,7 +109,19 @@ class Unconfirmed:
     read_back: float
 
 
-Outcome = Applied | OutOfBounds | Rejected | Unreachable | Unconfirmed
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not written: the register wears out and was written too recently.
+
+    ``held`` is what the device holds meanwhile; from ``until`` (estate time, UTC) the
+    write is permitted again.
+    """
+
+    held: float
+    until: datetime
+
+
+Outcome = Applied | OutOfBounds | Rejected | Unreachable | Unconfirmed | Deferred
 """What came of a setpoint."""
 
 
