@@ -1,0 +1,211 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Roll-up kernel: irregular readings to regular steps, without the interpreter's lock.
+
+Called through :mod:`ext.rollup`, which validates and documents; the readable twin
+is :mod:`ext.rollup_reference`. Times are integers, so that coverage is exact.
+"""
+
+from libc.math cimport NAN, isfinite
+
+cdef enum:
+    GAUGE = 0
+    COUNTER = 1
+    STATE = 2
+
+
+cdef inline bint _is_good(double value, signed char quality) noexcept nogil:
+    return quality == 0 and isfinite(value)
+
+
+cdef inline void _widen(double* low, double* high, double value) noexcept nogil:
+    # A comparison with nan is false, so the first value always enters.
+    if not value >= low[0]:
+        low[0] = value
+    if not value <= high[0]:
+        high[0] = value
+
+
+cdef void _held(
+    const long long[::1] times,
+    const double[::1] values,
+    const signed char[::1] quality,
+    Py_ssize_t first,
+    Py_ssize_t last,
+    bint is_state,
+    long long start,
+    long long step,
+    long long hold,
+    double[::1] mean,
+    double[::1] low,
+    double[::1] high,
+    double[::1] covered,
+) noexcept nogil:
+    """Gauges and states: each good value holds until the next reading, at most ``hold``."""
+    cdef Py_ssize_t slots = mean.shape[0]
+    cdef Py_ssize_t i, k
+    cdef long long begin, until, edge, part
+    cdef long long end = start + slots * step
+    cdef double value
+    for i in range(first, last):
+        value = values[i]
+        if not _is_good(value, quality[i]):
+            continue
+        begin = times[i]
+        until = begin + hold
+        if i + 1 < last and times[i + 1] < until:
+            until = times[i + 1]
+        if begin < start:
+            begin = start
+        if until > end:
+            until = end
+        if until <= begin:
+            continue
+        k = <Py_ssize_t>((begin - start) // step)
+        while begin < until:
+            edge = start + (k + 1) * step
+            part = (until if until < edge else edge) - begin
+            covered[k] += part
+            if is_state or covered[k] == part:
+                mean[k] = value
+            else:
+                # Running mean: constants stay exact, large sums never build up.
+                mean[k] += (value - mean[k]) * (part / covered[k])
+            _widen(&low[k], &high[k], value)
+            begin += part
+            k += 1
+    if not is_state:
+        for k in range(slots):
+            # Rounding must not carry a mean past the extremes.
+            if mean[k] < low[k]:
+                mean[k] = low[k]
+            elif mean[k] > high[k]:
+                mean[k] = high[k]
+
+
+cdef bint _is_glitch(
+    const long long[::1] times,
+    const double[::1] values,
+    const signed char[::1] quality,
+    Py_ssize_t prev,
+    Py_ssize_t i,
+    Py_ssize_t last,
+    long long hold,
+) noexcept nogil:
+    """Whether the counter's value at ``i`` is contradicted by what follows it."""
+    cdef Py_ssize_t j
+    for j in range(i + 1, last):
+        if not _is_good(values[j], quality[j]):
+            continue
+        if values[i] >= values[prev]:
+            # A jump that the very next good value takes back.
+            return values[prev] <= values[j] < values[i]
+        if times[j] - times[prev] > hold:
+            return False
+        if values[j] >= values[prev]:
+            # A fall from which the counter soon comes back was no reset.
+            return True
+    return False
+
+
+cdef void _risen(
+    const long long[::1] times,
+    const double[::1] values,
+    const signed char[::1] quality,
+    Py_ssize_t first,
+    Py_ssize_t last,
+    long long start,
+    long long step,
+    long long hold,
+    double[::1] mean,
+    double[::1] low,
+    double[::1] high,
+    double[::1] covered,
+) noexcept nogil:
+    """Counters: the rises that end within (begin, end] of each step."""
+    cdef Py_ssize_t slots = mean.shape[0]
+    cdef Py_ssize_t i, k
+    cdef Py_ssize_t prev = -1
+    cdef Py_ssize_t own
+    cdef long long now, before, begin, until, edge
+    cdef long long end = start + slots * step
+    for i in range(first, last + 1):
+        if i < last:
+            if not _is_good(values[i], quality[i]):
+                continue
+            if prev >= 0 and _is_glitch(times, values, quality, prev, i, last, hold):
+                continue
+            now = times[i]
+            own = <Py_ssize_t>((now - 1 - start) // step) if start < now <= end else -1
+            if own >= 0:
+                _widen(&low[own], &high[own], values[i])
+        else:
+            # After the last value: only its hold remains.
+            own = -1
+            now = end
+        if prev >= 0:
+            before = times[prev]
+            if own >= 0 and values[i] >= values[prev]:
+                begin = start + own * step
+                if before >= begin or now - before <= hold:
+                    mean[own] = values[i] - values[prev] + (mean[own] if mean[own] >= 0 else 0.0)
+                    covered[own] += now - (before if before > begin else begin)
+            # Steps before the one that this value closes are covered by holding.
+            begin = before if before > start else start
+            until = before + hold
+            if until > now:
+                until = now
+            if until > end:
+                until = end
+            if begin < until:
+                k = <Py_ssize_t>((begin - start) // step)
+                while begin < until and k != own:
+                    edge = start + (k + 1) * step
+                    if edge > until:
+                        edge = until
+                    covered[k] += edge - begin
+                    begin = edge
+                    k += 1
+        prev = i
+    for k in range(slots):
+        if mean[k] != mean[k]:
+            covered[k] = 0.0
+
+
+def roll_up_series(
+    const long long[::1] times,
+    const double[::1] values,
+    const signed char[::1] quality,
+    const long long[::1] offsets,
+    const signed char[::1] kinds,
+    long long start,
+    long long step,
+    long long hold,
+    double[:, ::1] mean,
+    double[:, ::1] low,
+    double[:, ::1] high,
+    double[:, ::1] coverage,
+):
+    """Fill ``mean``, ``low``, ``high``, ``coverage`` (series, slots); nothing is checked."""
+    cdef Py_ssize_t series, k
+    cdef Py_ssize_t slots = mean.shape[1]
+    with nogil:
+        for series in range(kinds.shape[0]):
+            for k in range(slots):
+                mean[series, k] = NAN
+                low[series, k] = NAN
+                high[series, k] = NAN
+                coverage[series, k] = 0.0
+            if kinds[series] == COUNTER:
+                _risen(
+                    times, values, quality, offsets[series], offsets[series + 1],
+                    start, step, hold,
+                    mean[series], low[series], high[series], coverage[series],
+                )
+            else:
+                _held(
+                    times, values, quality, offsets[series], offsets[series + 1],
+                    kinds[series] == STATE, start, step, hold,
+                    mean[series], low[series], high[series], coverage[series],
+                )
+            for k in range(slots):
+                coverage[series, k] /= step
