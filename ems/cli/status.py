@@ -1,4 +1,4 @@
-"""``ems status``: is the estate well?"""
+"""``ems status``: tell whether the estate is well."""
 
 from __future__ import annotations
 

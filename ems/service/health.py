@@ -115,9 +115,11 @@ def health(estate: Estate, store: Store, now: datetime) -> Health:
         )
 
     beats = store.heartbeats()
-    for process in (CONTROL, GUARD):
-        if control_is_silent(beats.get(process), now, rules.guard_after_s):
-            problems.append(f"the {process} process is silent")
+    problems.extend(
+        f"the {process} process is silent"
+        for process in (CONTROL, GUARD)
+        if control_is_silent(beats.get(process), now, rules.guard_after_s)
+    )
 
     return Health(
         devices_total=len(estate.devices),
