@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,6 +82,6 @@ def fail(error: HearthError, exit_status: int = 2) -> None:
     sys.exit(exit_status)
 
 
-def examples(text: str) -> Mapping[str, str]:
-    """Return click settings whose epilogue shows examples, one a line."""
-    return {"epilog": "\b\nExamples:\n" + "\n".join(f"  {line}" for line in text.split("\n"))}
+def examples(text: str) -> str:
+    """Return a click epilogue that shows examples, one a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in text.split("\n"))

@@ -63,7 +63,7 @@ def _as_dict(schedule: Schedule) -> dict[str, Any]:
 
 
 @plan.command(
-    **examples(
+    epilog=examples(
         "ems plan show --block A             power, price and battery by half-hour\n"
         "ems plan show --home A-07           one home: heat, room, why\n"
         "ems plan show --block A --json      everything"

@@ -12,7 +12,7 @@ from ems.cli.options import config_option, examples, state_option
 from ems.store import open_store
 
 
-@click.command(**examples("ems serve --config config/demo/estate.yaml --state var/demo"))
+@click.command(epilog=examples("ems serve --config config/demo/estate.yaml --state var/demo"))
 @config_option
 @state_option
 def serve(config: Path, state: Path) -> None:
@@ -32,7 +32,7 @@ def serve(config: Path, state: Path) -> None:
     asyncio.run(run_control(estate, store, clock, state))
 
 
-@click.command(**examples("ems guard --config config/demo/estate.yaml --state var/demo"))
+@click.command(epilog=examples("ems guard --config config/demo/estate.yaml --state var/demo"))
 @config_option
 @state_option
 def guard(config: Path, state: Path) -> None:

@@ -20,7 +20,7 @@ def _value(reading: Reading, unit: str) -> str:
 
 
 @click.command(
-    **examples(
+    epilog=examples(
         "ems readings                        the latest value of every point\n"
         "ems readings --device A-07-room     one device\n"
         "ems readings --device A-07-room --point temperature_c --hours 24 --json"

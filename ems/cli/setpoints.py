@@ -35,7 +35,7 @@ def outcome_in_words(outcome: Outcome) -> str:
 
 
 @click.command(
-    **examples(
+    epilog=examples(
         "ems setpoints                      the last two hours\n"
         "ems setpoints --device A-07-hp --hours 24\n"
         "ems setpoints --json | jq '.[0]'"

@@ -11,7 +11,7 @@ from ems.cli.estate import estate_clock, open_estate, open_existing_store
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
 
 
-@click.command(**examples("ems status\nems status --json | jq .devices_online"))
+@click.command(epilog=examples("ems status\nems status --json | jq .devices_online"))
 @config_option
 @state_option
 @json_option
