@@ -1,1 +1,10 @@
-"""Placeholder."""
+"""Devices: profile → block plan → bus → decode → reading; commands with outcome.
+
+``codec`` values ↔ registers, pure · ``blocks`` which registers to read together, pure ·
+``quality`` what a counter may do, pure · ``transport`` the only module that knows
+pymodbus · ``line`` one gateway's shared connection · ``session`` one device on it ·
+``poller`` a round over a gateway's devices · ``commands`` writes with read-back ·
+``modbus_bus`` the :class:`~ems.domain.ports.FieldBus` made of these.
+
+May import ``ext`` and ``ems.domain``; the service and the simulated field import it.
+"""
