@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
+import pandas as pd
 
 from ems.cli.estate import estate_clock, open_estate, open_existing_store
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
@@ -61,7 +62,7 @@ def readings(
         frame = store.rollups([point_id], now - timedelta(hours=hours), now)
         series = frame[str(point_id)]
         rows = [
-            (index.to_pydatetime(), None if math.isnan(value) else float(value))
+            (pd.Timestamp(str(index)).to_pydatetime(), None if math.isnan(value) else float(value))
             for index, value in series.items()
         ]
         if as_json:

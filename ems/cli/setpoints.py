@@ -15,23 +15,20 @@ from ems.domain.setpoints import (
     OutOfBounds,
     Rejected,
     Unconfirmed,
-    Unreachable,
 )
 
 
 def outcome_in_words(outcome: Outcome) -> str:
     """Return an outcome as a short phrase."""
-    match outcome:
-        case Applied(read_back, written):
-            return f"{'written' if written else 'held'}, reads {read_back:g}"
-        case OutOfBounds(low, high):
-            return f"out of bounds {low:g} to {high:g}"
-        case Rejected(code, detail):
-            return f"rejected (exception {code}: {detail})"
-        case Unreachable(detail):
-            return f"no answer ({detail})"
-        case Unconfirmed(read_back):
-            return f"not confirmed, reads {read_back:g}"
+    if isinstance(outcome, Applied):
+        return f"{'written' if outcome.written else 'held'}, reads {outcome.read_back:g}"
+    if isinstance(outcome, OutOfBounds):
+        return f"out of bounds {outcome.low:g} to {outcome.high:g}"
+    if isinstance(outcome, Rejected):
+        return f"rejected (exception {outcome.exception_code}: {outcome.detail})"
+    if isinstance(outcome, Unconfirmed):
+        return f"not confirmed, reads {outcome.read_back:g}"
+    return f"no answer ({outcome.detail})"
 
 
 @click.command(
