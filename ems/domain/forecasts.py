@@ -20,8 +20,8 @@ class Forecast:
     Attributes
     ----------
     target
-        ``load_w``, ``pv_w``, ``outdoor_c``, ``irradiance_w_m2``, ``hot_water_w`` or
-        ``free_heat_w``.
+        ``load_w``, ``pv_w`` (generation, positive here), ``communal_w``, ``outdoor_c``,
+        ``irradiance_w_m2``, ``hot_water_w`` or ``free_heat_w``.
     subject
         Dwelling, block or estate id.
     issued_at

@@ -1,0 +1,310 @@
+"""What the service's forecast job calls: roll-ups in, forecasts out, nothing kept.
+
+Frames of roll-ups have one column per point, named ``str(PointId)``; `home_points`,
+`thermal_points` and `block_points` say which points to ask the store for. A column
+that is not there counts as one without a reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from ems.domain.estate import Block, Dwelling, Estate, ThermalPrior
+from ems.domain.forecasts import Forecast
+from ems.domain.heatpump import cop, flow_temperature_c
+from ems.domain.points import PointId
+from ems.domain.thermal import ThermalEstimate
+from forecasting.block import sum_forecasts
+from forecasting.calendar import Calendar
+from forecasting.empirical import EmpiricalModel
+from forecasting.hot_water import hot_water_model
+from forecasting.interface import LEVELS, Horizon, known_before, make_forecast
+from forecasting.load import communal_model, load_model
+from forecasting.pv import Place, PvModel, on_steps
+from forecasting.thermal import INDOOR_SHARE, fit_thermal, prior_estimate
+
+HISTORY_DAYS = 56
+"""Days of roll-ups that forecasts look at; give at least so many where they exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where and when forecasts are made.
+
+    Attributes
+    ----------
+    zone, holidays
+        The estate's local time and bank holidays.
+    latitude, longitude
+        Degrees north and east.
+    issued_at
+        Only what was known then is used, UTC.
+    steps
+        Half-hours forecast, from the one that holds ``issued_at``.
+    """
+
+    zone: ZoneInfo
+    holidays: frozenset[date]
+    latitude: float
+    longitude: float
+    issued_at: datetime
+    steps: int = 48
+
+    @classmethod
+    def of(cls, estate: Estate, issued_at: datetime, steps: int = 48) -> Setting:
+        """Return the setting of an estate."""
+        return cls(
+            zone=estate.zone,
+            holidays=estate.holidays,
+            latitude=estate.latitude,
+            longitude=estate.longitude,
+            issued_at=issued_at,
+            steps=steps,
+        )
+
+    @property
+    def horizon(self) -> Horizon:
+        """The half-hours to forecast."""
+        return Horizon.following(self.issued_at, self.steps)
+
+    @property
+    def calendar(self) -> Calendar:
+        """Local days."""
+        return Calendar.of(self.zone, self.holidays)
+
+
+def home_points(dwelling: Dwelling) -> tuple[PointId, PointId]:
+    """Return the points of household load and hot-water power."""
+    return (
+        PointId(dwelling.meter.device_id, "household_power_w"),
+        PointId(dwelling.heat_pump.device_id, "hot_water_power_w"),
+    )
+
+
+def thermal_points(dwelling: Dwelling) -> list[PointId]:
+    """Return the points that `estimate_thermal` reads."""
+    pump = dwelling.heat_pump.device_id
+    return [
+        PointId(dwelling.room_sensor_id, "temperature_c"),
+        PointId(pump, "heat_w"),
+        PointId(pump, "heating_power_w"),
+        PointId(pump, "outdoor_temperature_c"),
+        PointId(dwelling.meter.device_id, "household_power_w"),
+    ]
+
+
+def block_points(block: Block) -> list[PointId]:
+    """Return the points that `forecast_block` reads."""
+    meters = [block.landlord_meter.device_id] if block.landlord_meter else _feeder_meters(block)
+    devices = [device.device_id for device in (block.pv, block.battery) if device is not None]
+    return [PointId(device, "power_w") for device in meters + devices]
+
+
+def forecast_homes(
+    dwellings: Sequence[Dwelling],
+    rollups: pd.DataFrame,
+    weather: Mapping[str, Forecast],
+    setting: Setting,
+    estimates: Mapping[str, ThermalEstimate] | None = None,
+) -> list[Forecast]:
+    """Return ``load_w`` and ``hot_water_w`` of every home, ``free_heat_w`` of those estimated.
+
+    Parameters
+    ----------
+    dwellings
+        The homes.
+    rollups
+        Half-hours (UTC) of their `home_points`, at least `HISTORY_DAYS` where they exist.
+    weather
+        Forecasts by target (``irradiance_w_m2``), from a weather provider.
+    setting
+        Where and when.
+    estimates
+        Thermal estimates by dwelling id.
+    """
+    points = [home_points(dwelling) for dwelling in dwellings]
+    names = [dwelling.id for dwelling in dwellings]
+    household = _columns(rollups, [load for load, _ in points], names)
+    water = _columns(rollups, [tank for _, tank in points], names)
+    horizon = setting.horizon
+    loads = _predict(load_model(setting.calendar), household, horizon)
+    out = [*loads, *_predict(hot_water_model(setting.calendar), water, horizon)]
+    for load in loads:
+        estimate = (estimates or {}).get(load.subject)
+        if estimate is not None:
+            past = known_before(household[load.subject].to_frame(), setting.issued_at)
+            out.append(_free_heat(estimate, load, past.to_numpy(), weather, horizon))
+    return out
+
+
+def forecast_home(
+    dwelling: Dwelling,
+    rollups: pd.DataFrame,
+    weather: Mapping[str, Forecast],
+    setting: Setting,
+    estimate: ThermalEstimate | None = None,
+) -> list[Forecast]:
+    """Return one home's forecasts; see `forecast_homes`."""
+    estimates = {dwelling.id: estimate} if estimate else None
+    return forecast_homes([dwelling], rollups, weather, setting, estimates)
+
+
+def forecast_block(
+    block: Block,
+    rollups: pd.DataFrame,
+    weather: Mapping[str, Forecast],
+    setting: Setting,
+    *,
+    observed_weather: pd.DataFrame | None = None,
+    homes: Sequence[Forecast] = (),
+) -> list[Forecast]:
+    """Return a block's ``pv_w`` (positive), ``communal_w``, and sums over its homes.
+
+    Parameters
+    ----------
+    block
+        The block; without panels there is no ``pv_w``.
+    rollups
+        Half-hours (UTC) of its `block_points`.
+    weather
+        Forecasts by target, from a weather provider.
+    setting
+        Where and when.
+    observed_weather
+        Past half-hours with column ``irradiance_w_m2``, to learn the panels' gains from;
+        without it the nameplate stands.
+    homes
+        Forecasts of its homes, of which ``load_w`` and ``hot_water_w`` are summed where
+        every home has one.
+    """
+    horizon = setting.horizon
+    out = []
+    if block.pv is not None:
+        made = _columns(rollups, [PointId(block.pv.device_id, "power_w")], ["power_w"])
+        seen = observed_weather if observed_weather is not None else pd.DataFrame(index=made.index)
+        made["irradiance_w_m2"] = seen.reindex(
+            index=made.index, columns=["irradiance_w_m2"]
+        ).to_numpy()[:, 0]
+        panels = PvModel(block.id, block.pv, Place(setting.latitude, setting.longitude))
+        out.append(panels.fit(made, setting.issued_at).predict(horizon, weather))
+    communal = communal_model(setting.calendar, len(block.dwellings))
+    out.extend(_predict(communal, communal_power(block, rollups), horizon))
+    ids = {dwelling.id for dwelling in block.dwellings}
+    for target in ("load_w", "hot_water_w"):
+        parts = [part for part in homes if part.target == target and part.subject in ids]
+        if parts and len(parts) == len(ids):
+            out.append(sum_forecasts(parts, block.id))
+    return out
+
+
+def communal_power(block: Block, rollups: pd.DataFrame) -> pd.DataFrame:
+    """Return the block's communal load [W], one column named by the block's id.
+
+    The landlord's meter less panels and battery; without a landlord's meter the feeder
+    less homes, panels and battery. ``nan`` where any of them is missing.
+    """
+    points = block_points(block)
+    table = _columns(rollups, points, [str(point) for point in points])
+    power = table.to_numpy(dtype=np.float64)
+    return pd.DataFrame({block.id: power[:, 0] - power[:, 1:].sum(axis=1)}, index=table.index)
+
+
+def thermal_frame(
+    dwelling: Dwelling, rollups: pd.DataFrame, observed_weather: pd.DataFrame | None = None
+) -> tuple[pd.DataFrame, bool]:
+    """Return the frame that `fit_thermal` reads, and whether its heat is estimated.
+
+    Heat is the pump's own where it reports any, else its electricity while heating times
+    the nameplate's efficiency. Outdoor temperature is the pump's sensor, gaps from
+    ``observed_weather`` (columns ``outdoor_c``, ``irradiance_w_m2``).
+    """
+    names = ["room_c", "heat_w", "heating_power_w", "outdoor_c", "household_w"]
+    table = _columns(rollups, thermal_points(dwelling), names)
+    seen = observed_weather if observed_weather is not None else pd.DataFrame(index=table.index)
+    seen = seen.reindex(index=table.index, columns=["outdoor_c", "irradiance_w_m2"])
+    table["outdoor_c"] = table["outdoor_c"].fillna(seen["outdoor_c"])
+    table["irradiance_w_m2"] = seen["irradiance_w_m2"]
+    estimated = bool(table["heat_w"].isna().mean() > table["heating_power_w"].isna().mean() + 0.1)
+    if estimated:
+        outdoor = table["outdoor_c"].to_numpy(dtype=np.float64)
+        pump = dwelling.heat_pump
+        efficiency = cop(pump, outdoor, flow_temperature_c(pump, outdoor))
+        table["heat_w"] = table["heating_power_w"].to_numpy(dtype=np.float64) * efficiency
+    return table.drop(columns="heating_power_w"), estimated
+
+
+def estimate_thermal(
+    dwelling: Dwelling,
+    prior: ThermalPrior,
+    rollups: pd.DataFrame,
+    until: datetime,
+    observed_weather: pd.DataFrame | None = None,
+) -> ThermalEstimate:
+    """Return a home's thermal estimate from the roll-ups of its `thermal_points`."""
+    frame, estimated = thermal_frame(dwelling, rollups, observed_weather)
+    before = prior_estimate(dwelling, prior)
+    return fit_thermal(frame, before, until, heat_is_estimated=estimated)
+
+
+def _feeder_meters(block: Block) -> list[str]:
+    return [block.block_meter.device_id, *(home.meter.device_id for home in block.dwellings)]
+
+
+def _columns(
+    rollups: pd.DataFrame, points: Sequence[PointId], names: Sequence[str]
+) -> pd.DataFrame:
+    """Return the columns of ``points`` under ``names``; absent ones are ``nan``."""
+    table = rollups.reindex(columns=[str(point) for point in points]).astype(np.float64)
+    table.columns = pd.Index(names)
+    return table
+
+
+def _predict(model: EmpiricalModel, history: pd.DataFrame, horizon: Horizon) -> list[Forecast]:
+    return model.fit(history, horizon.issued_at).predict(horizon)
+
+
+def _free_heat(
+    estimate: ThermalEstimate,
+    load: Forecast,
+    past_load_w: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    weather: Mapping[str, Forecast],
+    horizon: Horizon,
+) -> Forecast:
+    """Return free heat: its mean, moved by the household's load and by the sun."""
+    usual = float(np.nanmean(past_load_w)) if np.isfinite(past_load_w).any() else None
+    usual = float(load.mean.mean()) if usual is None else usual
+    lacked = list(load.lacked)
+    base = estimate.free_heat_w + INDOOR_SHARE * (load.mean - usual)
+    sun = weather.get("irradiance_w_m2")
+    if sun is None:
+        lacked.append("irradiance forecast: none, no solar heat counted")
+        mean_sun = np.zeros(horizon.steps)
+        sun_at = dict.fromkeys(LEVELS, mean_sun)
+    else:
+        lacked.extend(sun.lacked)
+        mean_sun = estimate.solar_aperture_m2 * on_steps(sun, horizon, "mean")
+        sun_at = {q: estimate.solar_aperture_m2 * on_steps(sun, horizon, q) for q in LEVELS}
+    mean = base + mean_sun
+    quantiles = {}
+    for level in LEVELS:
+        moved = np.hypot(
+            INDOOR_SHARE * (load.quantile(level) - load.mean), sun_at[level] - mean_sun
+        )
+        own = 0.3 * estimate.free_heat_w
+        away = np.sign(level - 0.5) * np.hypot(moved, own)
+        quantiles[level] = np.maximum(mean + away, 0.0)
+    return make_forecast(
+        "free_heat_w",
+        estimate.dwelling_id,
+        horizon,
+        np.maximum(mean, 0.0),
+        quantiles,
+        lacked=lacked,
+        model=f"thermal {estimate.source} with household load and sun",
+    )

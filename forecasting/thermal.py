@@ -1,0 +1,245 @@
+"""One thermal state a home, learnt from its readings and shrunk to its certificate.
+
+Over a window of ``n`` half-hours the room's change is a straight function of mean
+inputs (overbars) [K/h]::
+
+    dT/dt = a (T_out - T) + b (Q + phi (P - mean P)) + c G + d                       (8)
+
+with ``a = U / C``, ``b = 1 / C``, ``c = A / C``, ``d = F / C``: loss ``U`` [W/K],
+capacity ``C`` [Wh/K], solar aperture ``A`` [m²], free heat ``F`` [W]; ``Q`` is heat to
+the rooms, ``P`` household electricity of which the share ``phi`` warms the room, ``G``
+horizontal irradiance. The certificate gives a normal prior on (U, C, A, F), carried
+over to (a, b, c, d) to first order, and the estimate is the mode of the posterior of a
+normal linear regression. Windows overlap, so the data count as often as windows would
+that do not. A home held at one temperature tells little of its capacity: then the
+prior stays, and the standard deviations say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from ems.domain.errors import InvalidInputError
+from ems.domain.estate import Dwelling, ThermalPrior
+from ems.domain.forecasts import FloatArray
+from ems.domain.thermal import ThermalEstimate
+from forecasting.interface import check_frame, known_before
+
+INDOOR_SHARE = 0.7
+"""phi in (8): share of household electricity that warms the rooms [-]."""
+FREE_HEAT_W_PER_M2 = 5.0
+"""People and appliances before data [W/m²]."""
+APERTURE_PER_M2 = 0.03
+"""Solar aperture before data, per floor area [-]."""
+WINDOW = 6
+"""Half-hours over which a change of temperature is taken."""
+LEAST_HOURS = 72.0
+"""With fewer hours of complete data the prior stands."""
+HEAT_GUESS_SPREAD = 0.15
+"""Relative error of heat that is only electricity times a nameplate's efficiency [-]."""
+MODEL_SPREAD = 0.05
+"""Relative error that one state instead of many brings in any case [-]."""
+_J_PER_WH = 3600.0
+COLUMNS = ("room_c", "outdoor_c", "heat_w", "irradiance_w_m2", "household_w")
+"""Columns of the frame that `fit_thermal` reads."""
+
+
+def prior_estimate(dwelling: Dwelling, prior: ThermalPrior) -> ThermalEstimate:
+    """Return what the certificate's band and the floor area say of a home before data."""
+    area = dwelling.floor_area_m2
+    loss = prior.loss_w_per_k_m2 * area
+    capacity = prior.capacity_wh_per_k_m2 * area * _J_PER_WH
+    return ThermalEstimate(
+        dwelling_id=dwelling.id,
+        loss_w_per_k=loss,
+        loss_sd=loss * prior.spread,
+        capacity_j_per_k=capacity,
+        capacity_sd=capacity * prior.spread,
+        solar_aperture_m2=APERTURE_PER_M2 * area,
+        free_heat_w=FREE_HEAT_W_PER_M2 * area,
+        note="before readings: from the certificate's band and the floor area",
+    )
+
+
+def fit_thermal(
+    frame: pd.DataFrame,
+    prior: ThermalEstimate,
+    until: datetime,
+    *,
+    heat_is_estimated: bool = False,
+) -> ThermalEstimate:
+    """Return the estimate that readings known at ``until`` and the prior give together.
+
+    Parameters
+    ----------
+    frame
+        Half-hours (UTC), columns `COLUMNS`: room and outdoor temperature [°C], heat to the
+        rooms [W], irradiance [W/m²], household electricity [W]; ``nan`` gaps. The last two
+        may be missing altogether.
+    prior
+        From `prior_estimate`, never an earlier fit: data must not count twice.
+    until
+        Later half-hours are not used.
+    heat_is_estimated
+        ``heat_w`` is electricity times a nameplate's efficiency: wider errors.
+
+    Returns
+    -------
+    ``source`` is ``fit`` where the data told something; else the prior, with a note.
+    """
+    missing = [name for name in COLUMNS[:3] if name not in frame.columns]
+    if missing:
+        raise InvalidInputError(
+            "the frame lacks columns",
+            field="frame",
+            value=missing,
+            remedy=f"Give the columns {', '.join(COLUMNS)}.",
+        )
+    known = known_before(check_frame(frame, "frame"), until)
+    notes = []
+    if heat_is_estimated:
+        notes.append("heat is estimated from electricity and the nameplate")
+    change, inputs, hours, absent = _windows(known)
+    notes.extend(f"no {name}" for name in absent)
+    if hours < LEAST_HOURS:
+        return replace(
+            prior,
+            hours=hours,
+            note=f"{hours:.0f} of {LEAST_HOURS:.0f} hours of complete data: the prior stands",
+        )
+    mean, precision = _prior_line(prior)
+    line, covariance = _posterior(change, inputs, mean, precision)
+    if line[1] <= 0.2 * mean[1] or line[0] <= 0.0:
+        return replace(
+            prior, hours=hours, note="heat and temperature do not fit together: the prior stands"
+        )
+    theta, spread = _physical(line, covariance)
+    extra = np.hypot(MODEL_SPREAD, HEAT_GUESS_SPREAD if heat_is_estimated else 0.0)
+    loss_sd = float(np.hypot(spread[0], extra * theta[0]))
+    capacity_sd = float(np.hypot(spread[1], extra * theta[1])) * _J_PER_WH
+    if loss_sd > 0.9 * prior.loss_sd and capacity_sd > 0.9 * prior.capacity_sd:
+        return replace(
+            prior,
+            hours=hours,
+            note="temperatures and heat varied too little to tell: the prior stands",
+        )
+    if loss_sd > 0.9 * prior.loss_sd:
+        notes.append("the loss rests on the certificate")
+    if capacity_sd > 0.9 * prior.capacity_sd:
+        notes.append("the capacity rests on the certificate")
+    return ThermalEstimate(
+        dwelling_id=prior.dwelling_id,
+        loss_w_per_k=float(theta[0]),
+        loss_sd=min(loss_sd, prior.loss_sd),
+        capacity_j_per_k=float(theta[1]) * _J_PER_WH,
+        capacity_sd=min(capacity_sd, prior.capacity_sd),
+        solar_aperture_m2=float(max(theta[2], 0.0)),
+        free_heat_w=float(max(theta[3], 0.0)),
+        fitted_at=until,
+        hours=hours,
+        source="fit",
+        note="; ".join(notes),
+    )
+
+
+def simulate(
+    estimate: ThermalEstimate,
+    room_c: float,
+    outdoor_c: FloatArray,
+    heat_w: FloatArray,
+    step_s: float,
+) -> FloatArray:
+    """Return the room temperature [°C] at the end of each step, shape (steps,).
+
+    ``heat_w`` is all heat: from the heat pump, the sun, people and appliances. Exact for
+    inputs that are constant over each step.
+    """
+    decay = np.exp(-estimate.loss_w_per_k * step_s / estimate.capacity_j_per_k)
+    rest = outdoor_c + heat_w / estimate.loss_w_per_k
+    out = np.empty(len(outdoor_c))
+    room = room_c
+    for step, aim in enumerate(rest):
+        room = aim + (room - aim) * decay
+        out[step] = room
+    return out
+
+
+def _windows(known: pd.DataFrame) -> tuple[FloatArray, FloatArray, float, list[str]]:
+    """Return changes [K/h] (n,), mean inputs (n, 4), hours of complete data, absent inputs."""
+    full = known.reindex(columns=list(COLUMNS))
+    absent = []
+    for name, label in (("irradiance_w_m2", "irradiance"), ("household_w", "household load")):
+        if full[name].isna().all():
+            full[name] = 0.0  # the input is left out, and the note says so
+            absent.append(label)
+    complete = full.notna().all(axis=1).to_numpy()
+    hours = float(complete.sum()) / 2.0
+    if len(full) <= WINDOW:
+        return np.zeros(0), np.zeros((0, 4)), hours, absent
+    values = full.to_numpy(dtype=np.float64)
+    household = values[:, 4] - np.nanmean(values[:, 4]) if complete.any() else values[:, 4]
+    columns = np.stack(
+        [
+            values[:, 1] - values[:, 0],
+            values[:, 2] + INDOOR_SHARE * household,
+            values[:, 3],
+            np.ones(len(values)),
+        ],
+        axis=1,
+    )
+    weights = np.ones(WINDOW + 1)
+    weights[[0, -1]] = 0.5  # readings are means of half-hours: ends count half
+    spans = np.lib.stride_tricks.sliding_window_view(columns, WINDOW + 1, axis=0)
+    inputs = spans @ (weights / WINDOW)
+    change = (values[WINDOW:, 0] - values[:-WINDOW, 0]) / (WINDOW / 2.0)
+    usable = np.isfinite(inputs).all(axis=1) & np.isfinite(change)
+    return change[usable], inputs[usable], hours, absent
+
+
+def _prior_line(prior: ThermalEstimate) -> tuple[FloatArray, FloatArray]:
+    """Return mean (4,) and precision (4, 4) of (a, b, c, d) in (8), per hour."""
+    loss, capacity = prior.loss_w_per_k, prior.capacity_j_per_k / _J_PER_WH
+    aperture, free = prior.solar_aperture_m2, prior.free_heat_w
+    spread = np.array(
+        [prior.loss_sd, prior.capacity_sd / _J_PER_WH, 0.7 * aperture + 0.2, 0.5 * free + 50.0]
+    )
+    slope = np.zeros((4, 4))
+    slope[0] = [1.0 / capacity, -loss / capacity**2, 0.0, 0.0]
+    slope[1] = [0.0, -1.0 / capacity**2, 0.0, 0.0]
+    slope[2] = [0.0, -aperture / capacity**2, 1.0 / capacity, 0.0]
+    slope[3] = [0.0, -free / capacity**2, 0.0, 1.0 / capacity]
+    mean = np.array([loss, 1.0, aperture, free]) / capacity
+    precision = np.linalg.inv(slope @ np.diag(spread**2) @ slope.T)
+    return mean, np.asarray(precision, dtype=np.float64)
+
+
+def _posterior(
+    change: FloatArray, inputs: FloatArray, mean: FloatArray, precision: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return mode (4,) and covariance (4, 4) of the regression's coefficients."""
+    gram, cross = inputs.T @ inputs / WINDOW, inputs.T @ change / WINDOW
+    line = mean
+    covariance = np.linalg.inv(precision)
+    for _ in range(5):
+        residual = change - inputs @ line
+        noise = max(float(np.mean(residual**2)), 1e-6)
+        covariance = np.linalg.inv(precision + gram / noise)
+        line = covariance @ (precision @ mean + cross / noise)
+    return line, np.asarray(covariance, dtype=np.float64)
+
+
+def _physical(line: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return (U, C, A, F) and their standard deviations from (a, b, c, d), to first order."""
+    a, b, c, d = line
+    theta = np.array([a / b, 1.0 / b, c / b, d / b])
+    slope = np.zeros((4, 4))
+    slope[0] = [1.0 / b, -a / b**2, 0.0, 0.0]
+    slope[1] = [0.0, -1.0 / b**2, 0.0, 0.0]
+    slope[2] = [0.0, -c / b**2, 1.0 / b, 0.0]
+    slope[3] = [0.0, -d / b**2, 0.0, 1.0 / b]
+    variance = np.diag(slope @ covariance @ slope.T)
+    return theta, np.sqrt(np.maximum(variance, 0.0))
