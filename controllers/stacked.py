@@ -1,0 +1,265 @@
+"""A scheduling problem as checked arrays over homes and steps, in kW, kWh, K and hours.
+
+The room's equation is solved exactly over a step in which all inputs are constant:
+
+    T[t+1] = a[t] T[t] + b[t] (heat[t] + free_heat[t]) + (1 - a[t]) outdoor[t]      (1)
+    a = exp(-dt U / C),   b = (1 - a) / U,   and b = dt / C where U = 0
+
+with U in kW/K, C in kWh/K and dt in hours. Symbols are bound to names in
+``docs/notation.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ems.domain.errors import InvalidInputError
+from ems.domain.forecasts import FloatArray
+from ems.domain.plans import SchedulingProblem
+
+J_PER_KWH = 3.6e6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stacked:
+    """A checked problem. Arrays have shape (homes, steps) or (steps,).
+
+    Attributes
+    ----------
+    problem
+        Where it came from.
+    dt_h
+        Length of each step [h], shape (steps,).
+    room_c
+        Room temperatures now [°C], shape (homes,).
+    decay, gain_k_per_kw, drift_k
+        ``T[t+1] = decay T[t] + gain_k_per_kw heat + drift_k``.
+    floor_c, comfort_c, ceiling_c
+        Made consistent: floor ≤ comfort ≤ ceiling, the lower one leading.
+    heat_max_kw, cop
+        Capacity and efficiency.
+    home_price
+        At the home's meter [£/kWh].
+    terminal_gbp_per_k
+        Value of a kelvin left in each room, shape (homes,).
+    fixed_kw
+        What flows at the feeder whatever is decided: homes' base, uncontrolled and
+        communal load less generation, shape (steps,).
+    landlord_fixed_kw
+        The same at the meter that PV and battery share: the feeder where supply is
+        pooled, else the landlord's own, shape (steps,).
+    contracted_kw, physical_kw, export_kw
+        Limits at the feeder; ``contracted_kw`` never above ``physical_kw``.
+    """
+
+    problem: SchedulingProblem
+    dt_h: FloatArray
+    room_c: FloatArray
+    decay: FloatArray
+    gain_k_per_kw: FloatArray
+    drift_k: FloatArray
+    floor_c: FloatArray
+    comfort_c: FloatArray
+    ceiling_c: FloatArray
+    heat_max_kw: FloatArray
+    cop: FloatArray
+    home_price: FloatArray
+    terminal_gbp_per_k: FloatArray
+    fixed_kw: FloatArray
+    landlord_fixed_kw: FloatArray
+    contracted_kw: FloatArray
+    physical_kw: FloatArray
+    export_kw: FloatArray
+
+    @property
+    def homes(self) -> int:
+        """Number of homes planned."""
+        return int(self.room_c.shape[0])
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return int(self.dt_h.shape[0])
+
+    def rooms(self, heat_kw: FloatArray) -> FloatArray:
+        """Return room temperatures at each step's end [°C] for ``heat_kw``, both (homes, steps)."""
+        result = np.empty((self.homes, self.steps))
+        room = self.room_c
+        for step in range(self.steps):
+            room = (
+                self.decay[:, step] * room
+                + self.gain_k_per_kw[:, step] * heat_kw[:, step]
+                + self.drift_k[:, step]
+            )
+            result[:, step] = room
+        return result
+
+
+def stack(problem: SchedulingProblem) -> Stacked:
+    """Check ``problem`` and return it as arrays.
+
+    Raises
+    ------
+    InvalidInputError
+        Where an array has the wrong shape, a value is not finite, or a quantity has no
+        physical meaning (a step without length, an efficiency of zero). A start outside
+        its band, a capacity of zero or negative prices are no fault.
+    """
+    steps = int(np.size(problem.step_s))
+    if steps == 0:
+        raise InvalidInputError(
+            "a plan needs at least one step", field="step_s", value=0, remedy="Give step lengths."
+        )
+    step_s = _checked(problem.step_s, "step_s", steps, low=1.0)
+    dt_h = step_s / 3600.0
+    homes = problem.homes
+    grids = {
+        name: np.array(
+            [
+                _checked(getattr(home, name), f"homes[{home.dwelling_id}].{name}", steps, low=low)
+                for home in homes
+            ]
+        ).reshape(len(homes), steps)
+        for name, low in _HOME_ARRAYS.items()
+    }
+    scalars = {
+        name: np.array(
+            [
+                _scalar(getattr(home, name), f"homes[{home.dwelling_id}].{name}", low)
+                for home in homes
+            ]
+        )
+        for name, low in _HOME_SCALARS.items()
+    }
+    series = {
+        name: _checked(getattr(problem, name), name, steps, low=low, inf=inf)
+        for name, (low, inf) in _BLOCK_ARRAYS.items()
+    }
+    _scalar(problem.discomfort_gbp_per_kh, "discomfort_gbp_per_kh", 0.0)
+    _check_battery(problem)
+
+    loss_kw = scalars["loss_w_per_k"][:, None] / 1000.0
+    capacity_kwh = scalars["capacity_j_per_k"][:, None] / J_PER_KWH
+    exponent = dt_h[None, :] * loss_kw / capacity_kwh
+    decay = np.exp(-exponent)
+    # (1 - a) / U = dt / C * (1 - exp(-x)) / x, which tends to dt / C as x goes to 0
+    shape = np.where(exponent > 1e-12, -np.expm1(-exponent) / np.maximum(exponent, 1e-12), 1.0)
+    gain = dt_h[None, :] / capacity_kwh * shape
+    drift = -np.expm1(-exponent) * grids["outdoor_c"] + gain * grids["free_heat_w"] / 1000.0
+    comfort = np.maximum(grids["comfort_c"], grids["floor_c"])
+    landlord = (series["landlord_w"] - series["pv_w"]) / 1000.0
+    fixed = landlord + (grids["base_w"].sum(axis=0) + series["uncontrolled_w"]) / 1000.0
+    physical = series["physical_import_w"] / 1000.0
+    return Stacked(
+        problem=problem,
+        dt_h=dt_h,
+        room_c=scalars["room_c"],
+        decay=decay,
+        gain_k_per_kw=gain,
+        drift_k=drift,
+        floor_c=grids["floor_c"],
+        comfort_c=comfort,
+        ceiling_c=np.maximum(grids["ceiling_c"], comfort),
+        heat_max_kw=grids["heat_max_w"] / 1000.0,
+        cop=grids["cop"],
+        home_price=grids["price_gbp_per_kwh"],
+        terminal_gbp_per_k=scalars["terminal_gbp_per_kwh"] * capacity_kwh[:, 0],
+        fixed_kw=fixed,
+        landlord_fixed_kw=fixed if problem.pooled else landlord,
+        contracted_kw=np.minimum(series["contracted_import_w"] / 1000.0, physical),
+        physical_kw=physical,
+        export_kw=series["export_limit_w"] / 1000.0,
+    )
+
+
+_ANY = -np.inf
+_HOME_ARRAYS = {
+    "outdoor_c": _ANY,
+    "free_heat_w": _ANY,
+    "floor_c": _ANY,
+    "comfort_c": _ANY,
+    "ceiling_c": _ANY,
+    "heat_max_w": 0.0,
+    "cop": 0.1,
+    "base_w": _ANY,
+    "price_gbp_per_kwh": _ANY,
+}
+_HOME_SCALARS = {
+    "room_c": _ANY,
+    "loss_w_per_k": 0.0,
+    "capacity_j_per_k": 1.0,
+    "terminal_gbp_per_kwh": _ANY,
+}
+_BLOCK_ARRAYS = {
+    "pv_w": (0.0, False),
+    "landlord_w": (_ANY, False),
+    "uncontrolled_w": (_ANY, False),
+    "import_gbp_per_kwh": (_ANY, False),
+    "export_gbp_per_kwh": (_ANY, False),
+    "physical_import_w": (0.0, True),
+    "contracted_import_w": (0.0, True),
+    "export_limit_w": (0.0, True),
+}
+
+
+def _checked(
+    values: FloatArray, field: str, steps: int, *, low: float = _ANY, inf: bool = False
+) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (steps,):
+        raise InvalidInputError(
+            "an array over time must have one value per step",
+            field=field,
+            value=array.shape,
+            remedy=f"Give shape ({steps},).",
+        )
+    wrong = np.isnan(array) | (array < low) | (np.isinf(array) & (not inf))
+    if wrong.any():
+        step = int(np.argmax(wrong))
+        least = "" if low == _ANY else f" and at least {low:g}"
+        raise InvalidInputError(
+            f"step {step} has a value that cannot be planned with",
+            field=field,
+            value=float(array[step]),
+            remedy=f"Give {'numbers' if inf else 'finite numbers'}{least}; name what is missing.",
+        )
+    return array
+
+
+def _scalar(value: float, field: str, low: float) -> float:
+    if not np.isfinite(value) or value < low:
+        least = "" if low == _ANY else f" and at least {low:g}"
+        raise InvalidInputError(
+            "a number cannot be planned with",
+            field=field,
+            value=value,
+            remedy=f"Give a finite number{least}.",
+        )
+    return float(value)
+
+
+def _check_battery(problem: SchedulingProblem) -> None:
+    battery = problem.battery
+    if battery is None:
+        return
+    for name in ("energy_wh", "min_wh", "max_wh", "max_charge_w", "max_discharge_w"):
+        _scalar(getattr(battery, name), f"battery.{name}", 0.0)
+    _scalar(battery.wear_gbp_per_kwh, "battery.wear_gbp_per_kwh", 0.0)
+    _scalar(battery.terminal_gbp_per_kwh, "battery.terminal_gbp_per_kwh", _ANY)
+    _scalar(battery.one_way_efficiency, "battery.one_way_efficiency", 0.05)
+    if battery.one_way_efficiency > 1:
+        raise InvalidInputError(
+            "no battery returns more than it takes",
+            field="battery.one_way_efficiency",
+            value=battery.one_way_efficiency,
+            remedy="Give a share of at most 1.",
+        )
+    if battery.min_wh > battery.max_wh:
+        raise InvalidInputError(
+            "the reserve is above what the battery holds",
+            field="battery.min_wh",
+            value=battery.min_wh,
+            remedy=f"Give at most {battery.max_wh:g}.",
+        )
