@@ -1,0 +1,431 @@
+"""The shape of an estate file: sections, keys, units and ranges.
+
+What one value can be refused for stands here; what two values must agree on stands in
+:mod:`ems.settings.checks`. Every description is also what a fault says of a missing key.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from ems.domain.comfort import FLOOR_C
+from ems.domain.estate import ControlRules
+from ems.settings.quantities import (
+    Between,
+    Choice,
+    Day,
+    EnergyKwh,
+    EpcBand,
+    FilePath,
+    Identifier,
+    Instant,
+    Label,
+    Minutes,
+    Percent,
+    Port,
+    PowerKw,
+    PriceP,
+    RoomC,
+    Seconds,
+    StandingP,
+    Text,
+    TimeOfDay,
+    Truth,
+    UnitId,
+    Whole,
+)
+
+_RULES = ControlRules()
+
+Version = Annotated[int, Whole("the version of the file's format", 1, 1)]
+
+
+class Section(BaseModel):
+    """A section of a configuration file; keys that are not named are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+
+class EstateSection(Section):
+    """Who and where."""
+
+    id: Identifier = Field(description="Short id of the estate.")
+    name: Label = Field(description="What people call it.")
+    time_zone: Text = Field(description="IANA time zone, e.g. Europe/London.")
+    latitude: Annotated[float, Between("degrees", -90, 90)] = Field(
+        description="Degrees north; negative in the south."
+    )
+    longitude: Annotated[float, Between("degrees", -180, 180)] = Field(
+        description="Degrees east; negative in the west."
+    )
+    demonstration: Truth = Field(
+        description="Whether the estate is simulated; every page then says so."
+    )
+    starts_at: Instant | None = Field(
+        None,
+        description="Instant, with its offset, at which a demonstration's time starts; "
+        "only for a demonstration.",
+    )
+
+
+class DataSection(Section):
+    """Files with weather, carbon intensity and holidays."""
+
+    weather: FilePath | None = Field(None, description="CSV of weather; may be gzipped.")
+    weather_is_observed: Truth = Field(
+        False, description="Whether the weather file holds observations instead of forecasts."
+    )
+    carbon: FilePath | None = Field(None, description="CSV of grid carbon intensity.")
+    holidays: FilePath | None = Field(None, description="YAML list of bank holidays.")
+
+
+class ControlSection(Section):
+    """Periods and margins of the control process."""
+
+    poll_fast_s: Seconds = Field(
+        _RULES.poll_fast_s, description="Between two readings of fast points."
+    )
+    poll_normal_s: Seconds = Field(
+        _RULES.poll_normal_s, description="Between two readings of ordinary points."
+    )
+    poll_slow_s: Seconds = Field(
+        _RULES.poll_slow_s, description="Between two readings of slow points."
+    )
+    dispatch_s: Seconds = Field(_RULES.dispatch_s, description="Between two rounds of setpoints.")
+    plan_s: Seconds = Field(_RULES.plan_s, description="Between two plans.")
+    plan_horizon_s: Seconds = Field(_RULES.plan_horizon_s, description="How far a plan looks.")
+    plan_max_age_s: Seconds = Field(
+        _RULES.plan_max_age_s,
+        description="A plan older than this is no longer followed.",
+    )
+    command_life_s: Seconds = Field(
+        _RULES.command_life_s, description="How long a setpoint holds unless it is renewed."
+    )
+    command_spread_s: Annotated[float, Between("s", 0, 3600)] = Field(
+        _RULES.command_spread_s,
+        description="Expiries are spread over the homes by up to this much.",
+    )
+    guard_after_s: Seconds = Field(
+        _RULES.guard_after_s,
+        description="The guard acts when the control process was silent for this long.",
+    )
+    guard_period_s: Seconds = Field(
+        _RULES.guard_period_s, description="Between two looks of the guard."
+    )
+    preheat_max_k: Annotated[float, Between("K", 0, 5)] = Field(
+        _RULES.preheat_max_k, description="Greatest preheating above a schedule."
+    )
+    raw_retention_days: Annotated[float, Between("days", 1, 400)] = Field(
+        _RULES.raw_retention_days, description="How long single readings are kept."
+    )
+
+
+class PeriodSection(Section):
+    """From a time of day until the next period."""
+
+    start: TimeOfDay = Field(alias="from", description="Local time at which the period starts.")
+    temperature_c: RoomC = Field(description="Living-room temperature asked for.")
+
+
+class ComfortSection(Section):
+    """One comfort schedule."""
+
+    ceiling_k: Annotated[float, Between("K", 0, 5)] = Field(
+        description="How far above the schedule preheating may go."
+    )
+    weekday: list[PeriodSection] = Field(description="Periods from Monday to Friday.")
+    weekend: list[PeriodSection] = Field(description="Periods on Saturday and Sunday.")
+
+
+class BandSection(Section):
+    """From a time of day until the next band."""
+
+    start: TimeOfDay = Field(alias="from", description="Local time at which the band starts.")
+    rate_p_per_kwh: PriceP = Field(description="Rate of imported energy.")
+
+
+class FlatSection(Section):
+    """One rate at all times."""
+
+    kind: Annotated[str, Choice(("flat",))] = Field(description="flat")
+    rate_p_per_kwh: PriceP = Field(description="Rate of imported energy.")
+    standing_p_per_day: StandingP = Field(description="Standing charge.")
+
+
+class TimeOfUseSection(Section):
+    """Rates by time of day."""
+
+    kind: Annotated[str, Choice(("time_of_use",))] = Field(description="time_of_use")
+    standing_p_per_day: StandingP = Field(description="Standing charge.")
+    weekday: list[BandSection] = Field(description="Bands from Monday to Friday.")
+    weekend: list[BandSection] = Field(description="Bands on Saturday and Sunday.")
+
+
+class DynamicSection(Section):
+    """A published rate for each half-hour."""
+
+    kind: Annotated[str, Choice(("dynamic",))] = Field(description="dynamic")
+    file: FilePath = Field(
+        description="CSV with the columns start_utc and gbp_per_kwh; may be gzipped."
+    )
+    standing_p_per_day: StandingP = Field(description="Standing charge.")
+
+
+TARIFF_KINDS = ("flat", "time_of_use", "dynamic")
+
+
+def tariff_kind(raw: Any) -> str | None:
+    """Return the kind that a tariff as written says it is; ``None`` where it says none."""
+    kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
+    return kind if isinstance(kind, str) and kind in TARIFF_KINDS else None
+
+
+TariffSection = Annotated[
+    Annotated[FlatSection, Tag("flat")]
+    | Annotated[TimeOfUseSection, Tag("time_of_use")]
+    | Annotated[DynamicSection, Tag("dynamic")],
+    Discriminator(tariff_kind),
+]
+
+
+class ProductSection(Section):
+    """A demand-response product."""
+
+    name: Label = Field(description="What people call it.")
+    direction: Annotated[str, Choice(("down", "up"))] = Field(
+        description="down (use less) or up (use more)."
+    )
+    min_power_kw: PowerKw = Field(description="Least power of an event.")
+    min_notice_min: Minutes = Field(description="Least time between notice and start.")
+    min_duration_min: Minutes = Field(description="Shortest event.")
+    max_duration_min: Minutes = Field(description="Longest event.")
+    utilisation_p_per_kwh: PriceP = Field(description="Paid for energy delivered.")
+    availability_p_per_kw_h: Annotated[float, Between("p/(kW·h)", 0, 300)] = Field(
+        description="Paid for power held ready."
+    )
+    full_payment_pct: Percent = Field(description="Delivery from which all is paid.")
+    no_payment_pct: Percent = Field(description="Delivery up to which nothing is paid.")
+
+
+class GatewaySection(Section):
+    """One Modbus TCP address."""
+
+    host: Text = Field(description="Host name or IP address.")
+    port: Port = Field(description="TCP port, mostly 502.")
+    timeout_s: Annotated[float, Between("s", 0.1, 60)] = Field(
+        3.0, description="How long to wait for an answer."
+    )
+
+
+class HeatPumpSection(Section):
+    """A heat pump's nameplate."""
+
+    profile: Identifier = Field(description="Its register map.")
+    actuator: Annotated[str, Choice(("room_setpoint", "sg_ready"))] = Field(
+        description="How Hearth steers it: room_setpoint or sg_ready."
+    )
+    rated_heat_kw: Annotated[float, Between("kW", 1, 50)] = Field(
+        description="Heat output at 7 °C outdoor and 35 °C flow."
+    )
+    rated_cop: Annotated[float, Between("", 1.5, 8)] = Field(
+        description="Coefficient of performance at that point."
+    )
+    min_modulation_pct: Percent = Field(description="Least output, of the capacity.")
+
+
+class LimitsSection(Section):
+    """Limits at the block's feeder."""
+
+    physical_import_kw: PowerKw = Field(description="Rating of the feeder; never exceeded.")
+    contracted_import_kw: PowerKw | None = Field(
+        None, description="Agreed ceiling, if there is one; gives way before warmth does."
+    )
+    export_kw: Annotated[float, Between("kW", 0, 5000)] = Field(description="Permitted export.")
+
+
+class BlockMeterSection(Section):
+    """The meter that sees the whole block."""
+
+    profile: Identifier = Field(description="Its register map.")
+    unit: UnitId = Field(description="Its Modbus unit id.")
+    gateway: Identifier | None = Field(None, description="Its gateway, if not the block's.")
+    boundary: Annotated[str, Choice(("block",))] = Field(description="block")
+    payer: Annotated[str, Choice(("landlord", "nobody"))] = Field(
+        description="Who pays what it counts: landlord, or nobody where it only watches."
+    )
+    tariff: Identifier | None = Field(None, description="Import tariff, where somebody pays.")
+    export_p_per_kwh: PriceP = Field(0.0, description="Paid for export at this meter.")
+
+
+class LandlordMeterSection(BlockMeterSection):
+    """The meter of the landlord's own supply."""
+
+    boundary: Annotated[str, Choice(("landlord",))] = Field(description="landlord")
+
+
+class PvSection(Section):
+    """The block's photovoltaic array."""
+
+    profile: Identifier = Field(description="Register map of its inverter.")
+    unit: UnitId = Field(description="Modbus unit id of its inverter.")
+    gateway: Identifier | None = Field(None, description="Its gateway, if not the block's.")
+    peak_kw: PowerKw = Field(description="Peak power of the array.")
+    tilt_deg: Annotated[float, Between("degrees", 0, 90)] = Field(
+        description="0 lies flat, 90 stands upright."
+    )
+    azimuth_deg: Annotated[float, Between("degrees", 0, 360)] = Field(
+        description="Where it faces: 90 east, 180 south, 270 west."
+    )
+
+
+class BatterySection(Section):
+    """The block's battery."""
+
+    profile: Identifier = Field(description="Its register map.")
+    unit: UnitId = Field(description="Its Modbus unit id.")
+    gateway: Identifier | None = Field(None, description="Its gateway, if not the block's.")
+    capacity_kwh: EnergyKwh = Field(description="Usable energy.")
+    max_charge_kw: PowerKw = Field(description="Greatest charging power.")
+    max_discharge_kw: PowerKw = Field(description="Greatest discharging power.")
+    min_soc_pct: Percent = Field(description="Reserve that Hearth leaves in it.")
+    max_soc_pct: Percent = Field(description="Fullest that Hearth charges it.")
+    one_way_efficiency_pct: Annotated[float, Between("%", 50, 100)] = Field(
+        description="Efficiency of charging and of discharging, each."
+    )
+    wear_p_per_kwh: Annotated[float, Between("p/kWh", 0, 100)] = Field(
+        description="Cost of wear for each kWh discharged."
+    )
+
+
+class EveryDwellingSection(Section):
+    """What holds for every home of a block unless its own line says otherwise."""
+
+    meter_profile: Identifier = Field(description="Register map of home meters.")
+    room_sensor_profile: Identifier = Field(description="Register map of room sensors.")
+    heat_pump_meter_profile: Identifier | None = Field(
+        None, description="Register map of heat-pump meters, where homes have them."
+    )
+    boundary: Annotated[str, Choice(("home",))] = Field(description="home")
+    payer: Annotated[str, Choice(("tenant", "landlord"))] = Field(
+        description="Who pays a home's electricity: tenant or landlord."
+    )
+    tariff: Identifier = Field(description="Import tariff of the homes.")
+    export_p_per_kwh: PriceP = Field(0.0, description="Paid for export at a home's meter.")
+
+
+class UnitsSection(Section):
+    """Modbus unit ids of a home's devices."""
+
+    meter: UnitId = Field(description="Home meter.")
+    heat_pump: UnitId = Field(description="Heat pump.")
+    room_sensor: UnitId = Field(description="Living-room sensor.")
+    heat_pump_meter: UnitId | None = Field(
+        None, description="Heat pump's own meter; needed where the pump reports no power."
+    )
+
+
+class DwellingSection(Section):
+    """One home."""
+
+    id: Identifier = Field(description="Unique in the estate, e.g. A-07.")
+    name: Label = Field(description="What people call it, e.g. Flat 7.")
+    epc_band: EpcBand = Field(description="Band of the energy performance certificate, A to G.")
+    floor_area_m2: Annotated[float, Between("m²", 12, 500)] = Field(
+        description="Heated floor area."
+    )
+    comfort: Identifier = Field(description="Comfort schedule of the resident.")
+    heat_pump: Identifier = Field(description="Which of heat_pumps it has.")
+    design_flow_c: Annotated[float, Between("°C", 25, 70)] = Field(
+        description="Flow temperature its radiators need at -2 °C outdoor."
+    )
+    units: UnitsSection = Field(description="Modbus unit ids of its devices.")
+    floor_c: RoomC = Field(FLOOR_C, description="Comfort floor: 18, or higher.")
+    vulnerable: Truth = Field(False, description="Someone here needs more warmth: states floor_c.")
+    tariff: Identifier | None = Field(None, description="Its tariff, if not the block's.")
+    gateway: Identifier | None = Field(None, description="Its gateway, if not the block's.")
+
+
+class BlockSection(Section):
+    """One block of homes behind one feeder."""
+
+    id: Identifier = Field(description="Unique in the estate; its devices are named after it.")
+    name: Label = Field(description="What people call it.")
+    supply: Annotated[str, Choice(("boundary", "individual"))] = Field(
+        description="boundary (the landlord buys and resells) or individual (each home buys)."
+    )
+    gateway: Identifier = Field(description="Gateway of its devices.")
+    limits: LimitsSection = Field(description="Limits at the feeder.")
+    meter: BlockMeterSection = Field(description="The meter that sees the whole block.")
+    landlord_meter: LandlordMeterSection | None = Field(
+        None, description="Meter of the landlord's supply; only with individual supply."
+    )
+    pv: PvSection | None = Field(None, description="Photovoltaic array, if there is one.")
+    battery: BatterySection | None = Field(None, description="Battery, if there is one.")
+    every_dwelling: EveryDwellingSection = Field(description="What holds for every home.")
+    dwellings: list[DwellingSection] = Field(description="The homes, one entry each.")
+
+
+class EstateFile(Section):
+    """A whole estate file."""
+
+    version: Version = Field(description="Format of this file: 1.")
+    estate: EstateSection = Field(description="Who and where.")
+    profiles: FilePath = Field(description="Folder of device profiles.")
+    thermal_priors: FilePath = Field(description="File of thermal priors by EPC band.")
+    data: DataSection = Field(
+        default_factory=lambda: DataSection.model_validate({}),
+        description="Files with weather, carbon and holidays.",
+    )
+    control: ControlSection = Field(
+        default_factory=lambda: ControlSection.model_validate({}),
+        description="Periods and margins of control.",
+    )
+    comfort_schedules: dict[Identifier, ComfortSection] = Field(description="Schedules by name.")
+    tariffs: dict[Identifier, TariffSection] = Field(description="Tariffs by name.")
+    products: dict[Identifier, ProductSection] = Field(
+        default_factory=dict, description="Demand-response products by name."
+    )
+    gateways: dict[Identifier, GatewaySection] = Field(description="Gateways by id.")
+    heat_pumps: dict[Identifier, HeatPumpSection] = Field(description="Nameplates by name.")
+    blocks: list[BlockSection] = Field(description="The blocks.")
+
+
+class PriorSection(Section):
+    """What one EPC band says."""
+
+    loss_w_per_k_m2: Annotated[float, Between("W/(K·m²)", 0.2, 8)] = Field(
+        description="Heat loss for each m² of floor."
+    )
+    capacity_wh_per_k_m2: Annotated[float, Between("Wh/(K·m²)", 5, 200)] = Field(
+        description="Heat capacity for each m² of floor."
+    )
+    spread: Annotated[float, Between("", 0.01, 1)] = Field(
+        description="Relative standard deviation of both."
+    )
+
+
+class PriorsFile(Section):
+    """Thermal priors by EPC band."""
+
+    version: Version = Field(description="Format of this file: 1.")
+    source: Text = Field(description="Where the figures come from.")
+    dated: Day = Field(description="When they were set.")
+    default_assumption: Truth = Field(
+        description="Whether they are assumptions instead of this estate's own surveys."
+    )
+    bands: dict[EpcBand, PriorSection] = Field(description="Figures of each band, A to G.")
+
+
+class HolidaySection(Section):
+    """One bank holiday."""
+
+    date: Day = Field(description="The day.")
+    was: Label | None = Field(None, description="Note for people; not used.")
+
+
+class HolidaysFile(Section):
+    """Days that count as bank holidays."""
+
+    holidays: list[HolidaySection] = Field(description="The days.")
