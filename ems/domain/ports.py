@@ -115,7 +115,11 @@ class Store(Protocol):
     def resampled(
         self, point_ids: Sequence[PointId], start: datetime, end: datetime, step_s: int
     ) -> pd.DataFrame:
-        """Return means of good readings per step, one column per point (``str(point_id)``)."""
+        """Return the steps that begin in [start, end), one column per point (``str(point_id)``).
+
+        A gauge's time-weighted mean of good readings, a state's last value, a counter's
+        rise; steps are multiples of ``step_s`` [s] since the epoch.
+        """
         ...
 
     def roll_up(self, now: datetime) -> int:
@@ -185,8 +189,12 @@ class Store(Protocol):
         """Return the commands that devices are under."""
         ...
 
-    def close_command(self, point_id: PointId) -> None:
-        """Forget a command: the device was released."""
+    def close_command(self, point_id: PointId, setpoint_id: str | None = None) -> None:
+        """Forget a command: the device was released.
+
+        With ``setpoint_id`` only that setpoint's command is closed, not one that replaced
+        it meanwhile.
+        """
         ...
 
     def setpoints(
