@@ -1,0 +1,473 @@
+"""The simulated estate behind devices and points, without sockets.
+
+Time goes in whole steps on a grid from the epoch, so that a run does not depend on
+when `EstateSimulation.step_to` is called. What happens from outside follows from the
+seed and the date alone; what is carried along is in `EstateSimulation.state_dict`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from ems.domain.errors import InvalidInputError
+from ems.domain.estate import Estate, Supply
+from ems.domain.forecasts import FloatArray
+from ems.domain.points import PointId
+from ems.field.days import DayMaker
+from ems.field.faults import FaultKind, FieldFault, check_fault
+from ems.field.layout import PointLayout
+from ems.field.parameters import FieldParameters
+from ems.field.physics import HomePhysics, HomeState
+from ems.field.sources import Consumption, Weather
+from ems.field.storage import BatteryPhysics, BatteryState
+from ems.field.traits import draw_traits, generator
+
+ROOM_LIMITS_C = (10.0, 30.0)
+TANK_LIMITS_C = (30.0, 60.0)
+WRITABLE_STATES = {"sg_mode": (1, 4), "heating_on": (0, 1), "heating_control": (0, 5)}
+
+
+class EstateSimulation:
+    """All homes and block devices of an estate, in one process and without sockets.
+
+    Parameters
+    ----------
+    estate
+        The configuration.
+    parameters
+        The field's hidden parameters.
+    start
+        Where it starts, UTC; floored to the step.
+    step_s
+        Step of the physics [s]; the parameters' own where ``None``.
+    weather, consumption
+        Sources; read from the parameters' files where ``None``.
+
+    Attributes
+    ----------
+    point_ids
+        Every point that a device of the estate offers, in the order of `values`.
+    """
+
+    def __init__(
+        self,
+        estate: Estate,
+        parameters: FieldParameters,
+        start: datetime,
+        *,
+        step_s: int | None = None,
+        weather: Weather | None = None,
+        consumption: Consumption | None = None,
+    ) -> None:
+        self.estate = estate
+        self.parameters = parameters
+        self.step_s = step_s or parameters.step_s
+        self._now_s = int(start.timestamp()) // self.step_s * self.step_s
+        self.traits = draw_traits(estate, parameters)
+        self._days = DayMaker(
+            estate,
+            self.traits,
+            parameters,
+            weather or Weather.read(parameters.weather),
+            consumption or Consumption.read(parameters.consumption),
+        )
+        day = self._days.day(self._now_s // 86400)
+        minute = self._now_s % 86400 // 60
+        self.physics = HomePhysics(self.traits)
+        outdoor = float(day.outdoor_c.mean())
+        self.homes = HomeState.at_rest(self.traits, day.wish_c[minute].copy(), outdoor)
+        self.layout = PointLayout(estate)
+        self.point_ids = self.layout.offered
+        self._build_blocks()
+        self._start_counters()
+        self.faults: dict[tuple[str, FaultKind], FieldFault] = {}
+        self._frozen: dict[str, FloatArray] = {}
+        self._plant()
+        self._power(day.household_w[minute], day.communal_w[minute], day.pv_w[minute])
+        self.version = 0
+        self._image: FloatArray | None = None
+
+    def _build_blocks(self) -> None:
+        homes = list(self.estate.dwellings())
+        blocks = self.estate.blocks
+        count = len(homes)
+        self._block_of = np.zeros((len(blocks), count))
+        self._phase_of = np.zeros((3, len(blocks), count))
+        self.batteries: list[BatteryPhysics | None] = []
+        self._watches_block = [block.supply is Supply.BOUNDARY for block in blocks]
+        index = 0
+        for row, block in enumerate(blocks):
+            for number, _ in enumerate(block.dwellings):
+                self._block_of[row, index] = 1.0
+                self._phase_of[number % 3, row, index] = 1.0
+                index += 1
+            battery = block.battery
+            self.batteries.append(
+                None
+                if battery is None
+                else BatteryPhysics(battery, BatteryState(energy_wh=0.5 * battery.capacity_wh))
+            )
+        self._home_index = {home.id: number for number, home in enumerate(homes)}
+        self._block_index = {block.id: number for number, block in enumerate(blocks)}
+
+    def _start_counters(self) -> None:
+        rng = generator(self.parameters.seed, "counters")
+        homes, blocks = len(self.traits.ids), len(self.estate.blocks)
+        self.counters: dict[str, FloatArray] = {
+            "home_import": rng.uniform(900.0, 7000.0, homes),
+            "pump_import": rng.uniform(400.0, 3000.0, homes),
+            "block_import": rng.uniform(40e3, 90e3, blocks),
+            "block_export": rng.uniform(200.0, 900.0, blocks),
+            "landlord_import": rng.uniform(4e3, 9e3, blocks),
+            "landlord_export": rng.uniform(2e3, 8e3, blocks),
+            "generated": rng.uniform(10e3, 40e3, blocks),
+        }
+        for battery in self.batteries:
+            if battery is not None:
+                battery.state.charged_kwh = float(rng.uniform(3e3, 9e3))
+                battery.state.discharged_kwh = 0.9 * battery.state.charged_kwh
+        self._control_mode = np.zeros(homes)
+
+    def _plant(self) -> None:
+        """Find from when the planted silent sensors are silent."""
+        start = self.estate.starts_at
+        self._silent_from_s: dict[str, float] = {}
+        for home, days in self.parameters.planted.silent_days.items():
+            device = self.layout.device_of("room_sensor", home)
+            if device is not None and start is not None:
+                self._silent_from_s[device] = start.timestamp() - days * 86400.0
+
+    def now(self) -> datetime:
+        """Return the instant that the physics has reached, UTC."""
+        return datetime.fromtimestamp(self._now_s, UTC)
+
+    def step_to(self, instant: datetime) -> int:
+        """Advance in whole steps to the last one at or before ``instant``; return how many."""
+        target = int(instant.timestamp() // self.step_s) * self.step_s
+        count = 0
+        while self._now_s < target:
+            self.step()
+            count += 1
+        return count
+
+    def step(self) -> None:
+        """Advance by one step."""
+        day = self._days.day(self._now_s // 86400)
+        minute = self._now_s % 86400 // 60
+        dt_s = float(self.step_s)
+        self.physics.step(self.homes, day, minute, dt_s)
+        self._now_s += self.step_s
+        self._power(day.household_w[minute], day.communal_w[minute], day.pv_w[minute], dt_s)
+        self.version += 1
+        self._image = None
+
+    def _power(
+        self, household_w: FloatArray, communal_w: FloatArray, pv_w: FloatArray, dt_s: float = 0.0
+    ) -> None:
+        pump_w = self.homes.power_w
+        self.home_w = household_w + pump_w
+        self.pv_w = pv_w
+        homes_w = self._block_of @ self.home_w
+        landlord = communal_w - pv_w
+        for row, battery in enumerate(self.batteries):
+            if battery is None:
+                continue
+            if dt_s:
+                net = landlord[row] + (homes_w[row] if self._watches_block[row] else 0.0)
+                battery.step(self._now_s, float(net), dt_s)
+            landlord[row] += battery.state.power_w
+        self.landlord_w = landlord
+        self.block_w = homes_w + landlord
+        self.phase_w = self._phase_of @ self.home_w + landlord / 3.0
+        if dt_s:
+            kwh = dt_s / 3.6e6
+            counters = self.counters
+            counters["home_import"] += self.home_w * kwh
+            counters["pump_import"] += pump_w * kwh
+            counters["block_import"] += np.maximum(self.block_w, 0.0) * kwh
+            counters["block_export"] += np.maximum(-self.block_w, 0.0) * kwh
+            counters["landlord_import"] += np.maximum(landlord, 0.0) * kwh
+            counters["landlord_export"] += np.maximum(-landlord, 0.0) * kwh
+            counters["generated"] += pv_w * kwh
+
+    def values(self) -> FloatArray:
+        """Return the value of every point in `point_ids` now, shape (points,); a copy.
+
+        ``nan`` where the device would not answer or says "not available".
+        """
+        image = self._true_values()[self.layout.select]
+        for device_id, frozen in self._frozen.items():
+            image[self.layout.rows[device_id]] = frozen
+        for target, kind in self.faults:
+            if kind is FaultKind.NAN:
+                image[self.layout.rows[target]] = np.nan
+        for device_id in self._silent():
+            image[self.layout.rows[device_id]] = np.nan
+        return image
+
+    def read(self, device_id: str, point: str) -> float:
+        """Return what a device shows for a point, in the point's unit.
+
+        Flags that only a composed state uses may be read too. ``nan`` where the device
+        would not answer or says "not available".
+
+        Raises
+        ------
+        InvalidInputError
+            Where there is no such point.
+        """
+        where = self.layout.where.get(PointId(device_id, point))
+        if where is None:
+            raise InvalidInputError(
+                "the simulated estate has no such point",
+                field="point",
+                value=f"{device_id}.{point}",
+                remedy="Use a device of the estate and a point of its profile.",
+            )
+        if (device_id, FaultKind.NAN) in self.faults or self.is_silent(device_id):
+            return float("nan")
+        frozen = self._frozen.get(device_id)
+        row = self.layout.place.get(PointId(device_id, point))
+        if frozen is not None and row is not None:
+            return float(frozen[self.layout.rows[device_id].index(row)])
+        return float(self._true_values()[where])
+
+    def true_rooms(self) -> dict[str, float]:
+        """Return the true living-room temperature of every home [°C]."""
+        return dict(zip(self.traits.ids, self.homes.air_c.tolist(), strict=True))
+
+    def outdoor_c(self) -> float:
+        """Return the outdoor temperature [°C]."""
+        return float(self._days.day(self._now_s // 86400).outdoor_c[self._now_s % 86400 // 60])
+
+    def is_silent(self, device_id: str) -> bool:
+        """Return whether the device does not answer at all."""
+        return device_id in self._silent()
+
+    def _silent(self) -> list[str]:
+        silent = [device for device, since in self._silent_from_s.items() if self._now_s >= since]
+        if self.faults:
+            gone = {target for target, kind in self.faults if kind is FaultKind.GATEWAY_GONE}
+            for target, kind in self.faults:
+                if kind is FaultKind.DEAD:
+                    silent.append(target)
+            if gone:
+                devices = self.estate.devices.values()
+                silent.extend(device.id for device in devices if device.gateway_id in gone)
+        return silent
+
+    def _true_values(self) -> FloatArray:
+        if self._image is None:
+            self._image = np.concatenate(self._arrays())
+        return self._image
+
+    def _arrays(self) -> list[FloatArray]:
+        """Return every series in the order of `ems.field.layout.ROLES`."""
+        homes, traits, counters = self.homes, self.traits, self.counters
+        count, blocks = len(traits.ids), len(self.estate.blocks)
+        day = self._days.day(self._now_s // 86400)
+        minute = self._now_s % 86400 // 60
+        mains = day.mains[minute]
+        frequency = 50.0 + 0.015 * mains[1]
+        block_v = 242.0 + 0.7 * mains[0] - self.block_w / 1000.0 * 0.05
+        home_v = self._block_of.T @ block_v - self.home_w / 1000.0 * 0.35
+        hz, block_hz = np.full(count, frequency), np.full(blocks, frequency)
+        none = np.zeros(count)
+        tank = homes.compressor & homes.tank_wanted
+        defrost = homes.compressor & (homes.defrost_s > 0.0)
+        state = np.where(defrost, 3.0, np.where(tank, 1.0, np.where(homes.compressor, 2.0, 0.0)))
+        written = homes.room_setpoint_c
+        setpoint = np.where(np.isnan(written), day.wish_c[minute], written)
+        flow = traits.flow_lpm * (homes.pump_on | tank)
+        batteries = [battery.state if battery else _NO_BATTERY for battery in self.batteries]
+        soc = [battery.soc_pct if battery else 0.0 for battery in self.batteries]
+        return [
+            # home_meter
+            *(self.home_w, home_v, hz, counters["home_import"], none),
+            # heat_pump_meter
+            *(homes.power_w, home_v, hz, counters["pump_import"], none),
+            # heat_pump
+            homes.power_w,
+            homes.air_c + traits.room_sense_k,
+            np.full(count, day.outdoor_c[minute]),
+            *(homes.flow_c, homes.return_c, flow, homes.tank_c),
+            *(state, homes.compressor.astype(np.float64)),
+            *(tank.astype(np.float64), defrost.astype(np.float64)),
+            none,
+            homes.heating_on.astype(np.float64),
+            *(self._control_mode, homes.sg_mode, setpoint, homes.tank_setpoint_c),
+            # room_sensor
+            homes.air_c + traits.sensor_offset_k + day.sensor_noise_k[minute],
+            self.physics.humidity_pct(homes),
+            # block_meter
+            *(self.block_w, *self.phase_w, block_v, block_hz),
+            *(counters["block_import"], counters["block_export"]),
+            # landlord_meter
+            *(self.landlord_w, *([self.landlord_w / 3.0] * 3), block_v, block_hz),
+            *(counters["landlord_import"], counters["landlord_export"]),
+            # pv
+            *(-self.pv_w, counters["generated"], np.where(self.pv_w > 5.0, 4.0, 2.0), block_hz),
+            # battery
+            np.array([battery.power_w for battery in batteries]),
+            np.array(soc),
+            np.array([battery.charged_kwh for battery in batteries]),
+            np.array([battery.discharged_kwh for battery in batteries]),
+            np.array([float(battery.mode) for battery in batteries]),
+            np.array([battery.setpoint_w for battery in batteries]),
+            np.array([battery.timeout_s for battery in batteries]),
+            np.array([float(battery.action) for battery in batteries]),
+        ]
+
+    def write(self, device_id: str, point: str, value: float) -> None:
+        """Write a point of a device; it rules from the next step on.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the device has no such settable point or the value has no meaning.
+        """
+        device = self.estate.devices.get(device_id)
+        known = False
+        if device is not None and device.role == "battery":
+            battery = self.batteries[self._block_index[device.block_id]]
+            known = battery is not None and battery.write(point, value, self._now_s)
+        elif device is not None and device.role == "heat_pump" and device.dwelling_id is not None:
+            known = self._write_pump(self._home_index[device.dwelling_id], point, value)
+        if not known:
+            raise InvalidInputError(
+                "no settable point",
+                field="point",
+                value=f"{device_id}.{point}",
+                remedy="Write a setpoint of a heat pump or of a battery.",
+            )
+        self.version += 1
+        self._image = None
+
+    def _write_pump(self, home: int, point: str, value: float) -> bool:
+        state = self.homes
+        if point in WRITABLE_STATES:
+            low, high = WRITABLE_STATES[point]
+            if not low <= value <= high or value != int(value):
+                raise InvalidInputError(
+                    "the code has no meaning",
+                    field=point,
+                    value=value,
+                    remedy=f"Write a whole number from {low} to {high}.",
+                )
+        if point == "room_setpoint_c":
+            state.room_setpoint_c[home] = min(max(value, ROOM_LIMITS_C[0]), ROOM_LIMITS_C[1])
+        elif point == "tank_setpoint_c":
+            state.tank_setpoint_c[home] = min(max(value, TANK_LIMITS_C[0]), TANK_LIMITS_C[1])
+        elif point == "sg_mode":
+            state.sg_mode[home] = value
+        elif point == "heating_on":
+            state.heating_on[home] = bool(value)
+        elif point == "heating_control":
+            self._control_mode[home] = value
+        else:
+            return False
+        return True
+
+    def set_fault(self, fault: FieldFault) -> None:
+        """Switch a fault on; `InvalidInputError` where it cannot exist."""
+        check_fault(self.estate, fault)
+        self.faults[fault.target, fault.kind] = fault
+        if fault.kind is FaultKind.FROZEN:
+            shown = self._true_values()[self.layout.select]
+            self._frozen.setdefault(fault.target, shown[self.layout.rows[fault.target]])
+        self._apply_capacity()
+        self.version += 1
+
+    def clear_fault(self, target: str, kind: FaultKind | None = None) -> None:
+        """Switch off one fault of ``target``, or all of them."""
+        for key in [key for key in self.faults if key[0] == target and kind in (None, key[1])]:
+            del self.faults[key]
+            if key[1] is FaultKind.FROZEN:
+                self._frozen.pop(target, None)
+        self._apply_capacity()
+        self.version += 1
+
+    def replace_faults(self, faults: Iterable[FieldFault]) -> None:
+        """Make exactly these faults the ones that are on."""
+        wanted = {(fault.target, fault.kind): fault for fault in faults}
+        for key in [key for key in self.faults if key not in wanted]:
+            self.clear_fault(*key)
+        for key, fault in wanted.items():
+            if self.faults.get(key) != fault:
+                self.set_fault(fault)
+
+    def _apply_capacity(self) -> None:
+        share = self.traits.capacity_share.copy()
+        for (target, kind), fault in self.faults.items():
+            if kind is FaultKind.CAPACITY:
+                home = self.estate.devices[target].dwelling_id
+                if home is not None:
+                    share[self._home_index[home]] *= fault.value
+        self.physics.capacity_share = share
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything carried along, as plain JSON values (``null`` for nan)."""
+        return {
+            "estate": self.estate.id,
+            "seed": self.parameters.seed,
+            "now_s": self._now_s,
+            "homes": {
+                name: [None if math.isnan(value) else value for value in values]
+                for name, values in self.homes.dump().items()
+            },
+            "control_mode": self._control_mode.tolist(),
+            "batteries": [battery.dump() if battery else None for battery in self.batteries],
+            "counters": {name: values.tolist() for name, values in self.counters.items()},
+            "faults": [fault.to_json() for fault in self.faults.values()],
+            "frozen": {device: values.tolist() for device, values in self._frozen.items()},
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned, of the same estate and seed.
+
+        Raises
+        ------
+        InvalidInputError
+            Where it belongs to another estate, seed or set of homes.
+        """
+        for name, mine in (("estate", self.estate.id), ("seed", self.parameters.seed)):
+            if state.get(name) != mine:
+                raise InvalidInputError(
+                    f"the checkpoint belongs to another {name}",
+                    field=f"checkpoint.{name}",
+                    value=state.get(name),
+                    remedy=f"Delete the checkpoint, or run with {name} {state.get(name)!r}.",
+                )
+        if len(state["homes"]["air_c"]) != len(self.traits.ids):
+            raise InvalidInputError(
+                "the checkpoint has another number of homes",
+                field="checkpoint.homes",
+                value=len(state["homes"]["air_c"]),
+                remedy="Delete the checkpoint: the estate's configuration has changed.",
+            )
+        self._now_s = int(state["now_s"])
+        self.homes.restore(state["homes"])
+        self._control_mode = np.array(state["control_mode"], dtype=np.float64)
+        for battery, dumped in zip(self.batteries, state["batteries"], strict=True):
+            if battery is not None and dumped is not None:
+                battery.restore(dumped)
+        self.counters = {name: np.array(values) for name, values in state["counters"].items()}
+        self._frozen = {name: np.array(values) for name, values in state["frozen"].items()}
+        self.faults = {}
+        for item in state["faults"]:
+            fault = FieldFault(item["target"], FaultKind(item["kind"]), item["value"])
+            self.faults[fault.target, fault.kind] = fault
+        self._apply_capacity()
+        before = max(self._now_s - self.step_s, 0)
+        day, minute = self._days.day(before // 86400), before % 86400 // 60
+        self._power(day.household_w[minute], day.communal_w[minute], day.pv_w[minute])
+        self.version += 1
+        self._image = None
+
+
+_NO_BATTERY = BatteryState(energy_wh=0.0)
