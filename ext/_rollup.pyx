@@ -167,8 +167,11 @@ cdef void _risen(
                     k += 1
         prev = i
     for k in range(slots):
+        # Known and covered go together.
         if mean[k] != mean[k]:
             covered[k] = 0.0
+        elif covered[k] == 0.0:
+            mean[k] = NAN
 
 
 def roll_up_series(

@@ -19,9 +19,10 @@ counter
     counter's own, and a step needs no reading from after its end. A rise is left out,
     and its time not covered, where it began in an earlier step more than
     ``max_hold_us`` ago (it cannot be told when it happened) and where the counter fell
-    (it was reset). A value is passed over as a glitch where it fell but the counter is
-    back within ``max_hold_us``, or where it jumped and the very next value takes it
-    back. Low and high are the extremes of the counter itself.
+    (it was reset). After a step's last value its time is covered for as long as the
+    value stands, ``max_hold_us``. A value is passed over as a glitch where it fell but
+    the counter is back within ``max_hold_us``, or where it jumped and the very next
+    value takes it back. Low and high are the extremes of the counter itself.
 
 Coverage is the share of a step for which a value is known, 0 to 1, from integer
 times and so exact. A step without any good value is ``nan`` with coverage 0; it is
