@@ -86,7 +86,7 @@ async def release_all(
     def keep() -> None:
         store.add_setpoint_records(records)
         for command in released:
-            store.close_command(command.point_id)
+            store.close_command(command.point_id, command.setpoint_id)
 
     await asyncio.to_thread(keep)
     return records, standing

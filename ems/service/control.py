@@ -1,0 +1,166 @@
+"""The control process: poll, roll up, forecast, plan, dispatch, housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from drivers import open_bus
+from ems.domain.errors import InvalidInputError
+from ems.domain.estate import Estate
+from ems.domain.ports import FieldBus, LogEntry, Store
+from ems.domain.time import Clock
+from ems.service.commanding import release_all
+from ems.service.dispatching import Dispatcher
+from ems.service.forecasting_job import ForecastJob
+from ems.service.guard import CONTROL
+from ems.service.image import ProcessImage
+from ems.service.jobs import Job, schedule
+from ems.service.planning import PlanJob
+from ems.service.polling import Poller
+from ems.service.runtime import heartbeat, only_one, stop_on_signals
+from forecasting.weather import FileWeather, WeatherProvider
+
+log = structlog.get_logger()
+
+ROLL_UP_PERIOD_S = 300.0
+ROLL_UP_OFFSET_S = 75.0
+HOUSEKEEPING_PERIOD_S = 86400.0
+HOUSEKEEPING_OFFSET_S = 2 * 3600.0 + 600.0
+PLAN_OFFSET_S = 90.0
+"""Plans follow the half-hour's roll-up."""
+RELEASE_SENTENCE = "Handed back to your heating's own control because our controller was stopped."
+
+
+def open_weather(estate: Estate) -> WeatherProvider:
+    """Return the estate's weather provider.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the configuration names no weather.
+    """
+    path = estate.sources.weather
+    if path is None:
+        raise InvalidInputError(
+            "the estate has no source of weather",
+            field="data.weather",
+            remedy="Name a weather file in the configuration.",
+        )
+    return FileWeather.from_file(
+        path,
+        estate.latitude,
+        estate.longitude,
+        subject=estate.id,
+        observed=estate.sources.weather_is_observed,
+    )
+
+
+class Control:
+    """The jobs of the control process, wired.
+
+    Parameters
+    ----------
+    estate, store, bus, weather
+        What to control, what is known, how devices are reached, and the sky.
+    """
+
+    def __init__(
+        self, estate: Estate, store: Store, bus: FieldBus, weather: WeatherProvider
+    ) -> None:
+        self._estate = estate
+        self._store = store
+        self._bus = bus
+        self.image = ProcessImage(store.latest())
+        self._poller = Poller(estate, bus, store, self.image)
+        self._forecasts = ForecastJob(estate, store, weather)
+        self._plans = PlanJob(estate, store, self.image)
+        self._dispatcher = Dispatcher(estate, store, bus, self.image)
+
+    async def poll(self, now: datetime) -> None:
+        """Read what is due."""
+        await self._poller.run(now)
+
+    async def roll_up(self, now: datetime) -> None:
+        """Roll up half-hours that have closed."""
+        await asyncio.to_thread(self._store.roll_up, now)
+
+    async def plan(self, now: datetime) -> None:
+        """Forecast, then plan every block."""
+        await asyncio.to_thread(self._forecasts.run, now)
+        await asyncio.to_thread(self._plans.run, now)
+
+    async def dispatch(self, now: datetime) -> None:
+        """Turn plans and readings into setpoints, and beat when every block was served."""
+        await self._dispatcher.run(now)
+        await asyncio.to_thread(self._store.beat, heartbeat(CONTROL, now))
+
+    async def housekeep(self, now: datetime) -> None:
+        """Fit homes and delete raw readings that are old and rolled up."""
+        await asyncio.to_thread(self._forecasts.fit, now)
+        before = now - timedelta(days=self._estate.control.raw_retention_days)
+        deleted = await asyncio.to_thread(self._store.prune, before)
+        log.info("housekeeping_done", raw_deleted=deleted)
+
+    async def first_round(self, now: datetime) -> None:
+        """Do once what the jobs repeat, in order, so that a start is no blind spot."""
+        await self.poll(now)
+        await self.roll_up(now)
+        if await asyncio.to_thread(self._forecasts.fit_is_due, now):
+            await asyncio.to_thread(self._forecasts.fit, now)
+        await self.plan(now)
+        await self.dispatch(now)
+
+    def jobs(self) -> list[Job]:
+        """Return the table of jobs."""
+        rules = self._estate.control
+        return [
+            Job("poll", rules.poll_fast_s, self.poll),
+            Job("dispatch", rules.dispatch_s, self.dispatch, rules.poll_fast_s / 2),
+            Job("roll_up", ROLL_UP_PERIOD_S, self.roll_up, ROLL_UP_OFFSET_S),
+            Job("plan", rules.plan_s, self.plan, PLAN_OFFSET_S),
+            Job("housekeep", HOUSEKEEPING_PERIOD_S, self.housekeep, HOUSEKEEPING_OFFSET_S),
+        ]
+
+    async def hand_back(self, now: datetime) -> None:
+        """Release every device that is under a command."""
+        commands = await asyncio.to_thread(self._store.active_commands)
+        records, standing = await release_all(
+            commands, self._bus, self._store, now, RELEASE_SENTENCE
+        )
+        detail = {"released": len(records) - len(standing), "standing": len(standing)}
+        await asyncio.to_thread(self._store.log, [LogEntry(now, "handed_back", "estate", detail)])
+        log.info("handed_back", **detail)
+
+
+async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Path) -> None:
+    """Run until SIGINT or SIGTERM, then hand every device back.
+
+    Raises
+    ------
+    RetryableError
+        Where another control process runs on the same state directory.
+    """
+    with only_one(state_dir, CONTROL):
+        stop = stop_on_signals()
+        bus = open_bus(estate)
+        control = Control(estate, store, bus, open_weather(estate))
+        scheduler = schedule(control.jobs(), clock)
+        log.info("control_started", estate=estate.id, estate_time=clock.now().isoformat())
+        starting = asyncio.ensure_future(control.first_round(clock.now()))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            scheduler.start()
+            await stopping
+            scheduler.shutdown(wait=False)
+        else:
+            starting.cancel()
+        await control.hand_back(clock.now())
+        await bus.close()
+        store.close()
+        log.info("control_stopped")
