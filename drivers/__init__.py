@@ -8,3 +8,7 @@ pymodbus · ``line`` one gateway's shared connection · ``session`` one device o
 
 May import ``ext`` and ``ems.domain``; the service and the simulated field import it.
 """
+
+from drivers.modbus_bus import ModbusFieldBus, open_bus
+
+__all__ = ["ModbusFieldBus", "open_bus"]

@@ -275,7 +275,8 @@ def _scaled(number: float, scale: float, exponent: int) -> float:
         number = number / round(inverse) if _is_whole(inverse) else number * scale
     else:
         number *= round(scale) if _is_whole(scale) else scale
-    return number / 10**-exponent if exponent < 0 else number * 10**exponent
+    power = 10.0 ** abs(exponent)
+    return number / power if exponent < 0 else number * power
 
 
 def _is_whole(number: float) -> bool:

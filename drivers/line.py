@@ -1,0 +1,233 @@
+"""One gateway's shared connection: turns, reconnection, back-off, one log line each way.
+
+All devices behind a gateway share one connection, because many gateways take only one
+and throw the older out. Requests go one at a time; a waiting write goes before waiting
+reads, and equals in the order in which they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import structlog
+
+from drivers.transport import Answer, Broken, Malformed, Refusal, Reply, Silence, TcpLink
+from ems.domain.estate import Gateway
+from ems.domain.profiles import Space
+
+log = structlog.get_logger(__name__)
+
+SILENCES_BEFORE_RECONNECT = 3
+"""So many requests in a row without a reply, and the connection counts as half open."""
+
+GATEWAY_CODES = (10, 11)
+"""Exceptions by which a gateway says that it cannot reach the device."""
+
+
+class Priority(IntEnum):
+    """Who goes first on a gateway."""
+
+    WRITE = 0
+    READ = 1
+
+
+@dataclass(slots=True)
+class Backoff:
+    """How long to leave alone what failed: doubling, with jitter, in wall seconds.
+
+    Attributes
+    ----------
+    first_s, most_s
+        Shortest and longest wait [s].
+    rng
+        Source of the jitter, a fifth of the wait either way.
+    """
+
+    first_s: float
+    most_s: float
+    rng: random.Random
+    failures: int = 0
+    until_s: float = 0.0
+    since_s: float = 0.0
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self.failures > 0
+
+    def due(self, wall_s: float) -> bool:
+        """Whether another attempt may be made."""
+        return wall_s >= self.until_s
+
+    def fail(self, wall_s: float) -> bool:
+        """Note a failed attempt; return whether it is the first after a success."""
+        first = self.failures == 0
+        if first:
+            self.since_s = wall_s
+        wait_s = min(self.first_s * 2.0 ** min(self.failures, 30), self.most_s)
+        self.failures += 1
+        self.until_s = wall_s + wait_s * self.rng.uniform(0.8, 1.2)
+        return first
+
+    def succeed(self) -> bool:
+        """Note a success; return whether it ends a failure."""
+        ended = self.failures > 0
+        self.failures = 0
+        self.until_s = 0.0
+        return ended
+
+
+@dataclass(slots=True)
+class Turns:
+    """A lock that is handed on by priority, then by order of arrival."""
+
+    _busy: bool = False
+    _count: int = 0
+    _waiting: list[tuple[int, int, asyncio.Future[None]]] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def take(self, priority: Priority) -> AsyncIterator[None]:
+        """Wait for one's turn and hold it."""
+        if self._busy:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._count += 1
+            heapq.heappush(self._waiting, (priority, self._count, future))
+            try:
+                await future
+            except asyncio.CancelledError:
+                if future.done() and not future.cancelled():
+                    self._hand_on()
+                raise
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        while self._waiting:
+            _, _, future = heapq.heappop(self._waiting)
+            if not future.done():
+                future.set_result(None)
+                return
+        self._busy = False
+
+
+class GatewayLine:
+    """Requests to one gateway.
+
+    Parameters
+    ----------
+    gateway
+        Address and time allowed for a reply.
+    wall
+        Wall clock [s], monotonic.
+    rng
+        Source of jitter.
+    """
+
+    def __init__(self, gateway: Gateway, wall: Callable[[], float], rng: random.Random) -> None:
+        self.gateway = gateway
+        self.wall = wall
+        self._link = TcpLink(gateway.host, gateway.port, gateway.timeout_s)
+        self._turns = Turns()
+        self._backoff = Backoff(0.5, 10.0, rng)
+        self._silences = 0
+        self._connected_before = False
+
+    @property
+    def down(self) -> bool:
+        """Whether the gateway failed and is being left alone."""
+        return self._backoff.failing and not self._backoff.due(self.wall())
+
+    async def read(
+        self,
+        unit_id: int,
+        space: Space,
+        address: int,
+        count: int,
+        *,
+        priority: Priority = Priority.READ,
+        timeout_s: float | None = None,
+    ) -> Reply:
+        """Read registers or bits; the time allowed is the gateway's unless given [s]."""
+        limit_s = timeout_s or self.gateway.timeout_s
+        return await self._request(
+            priority, lambda: self._link.read(unit_id, space, address, count, limit_s)
+        )
+
+    async def write(
+        self, unit_id: int, space: Space, address: int, values: Sequence[int], *, single: bool
+    ) -> Reply:
+        """Write registers or coils."""
+        limit_s = self.gateway.timeout_s
+        return await self._request(
+            Priority.WRITE,
+            lambda: self._link.write(unit_id, space, address, values, single, limit_s),
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._link.close()
+
+    async def _request(
+        self, priority: Priority, call: Callable[[], Coroutine[Any, Any, Reply]]
+    ) -> Reply:
+        async with self._turns.take(priority):
+            fresh = not self._link.connected
+            if fresh:
+                fault = await self._connect()
+                if fault:
+                    return Broken(fault)
+            reply = await call()
+            if isinstance(reply, Broken) and not fresh:
+                # Gateways close idle connections: once, this is no failure.
+                fault = await self._connect()
+                if fault:
+                    return Broken(fault)
+                reply = await call()
+            if isinstance(reply, Broken):
+                # Some gateways hang up when a unit is dead: that is the unit's failure.
+                reply = Malformed("the connection was closed during the request")
+            self._account(reply)
+            return reply
+
+    async def _connect(self) -> str | None:
+        if not self._backoff.due(self.wall()):
+            return f"gateway {self.gateway.id} is out of reach"
+        fault = await self._link.connect()
+        if fault:
+            self._fail(fault)
+        self._silences = 0
+        return fault
+
+    def _account(self, reply: Reply) -> None:
+        match reply:
+            case Answer() | Refusal():
+                self._silences = 0
+                if self._backoff.succeed():
+                    lasted_s = round(self.wall() - self._backoff.since_s, 1)
+                    log.info("gateway_returned", gateway=self.gateway.id, after_s=lasted_s)
+            case Silence():
+                self._silences += 1
+                if self._silences >= SILENCES_BEFORE_RECONNECT:
+                    self._link.close()
+            case Malformed() | Broken():
+                # What follows on this connection can no longer be trusted to be in step.
+                self._link.close()
+
+    def _fail(self, detail: str) -> None:
+        if self._backoff.fail(self.wall()):
+            log.warning("gateway_lost", gateway=self.gateway.id, detail=detail)
+
+    def give_up(self, detail: str) -> None:
+        """Leave the gateway alone for a while: none of its devices answers."""
+        self._link.close()
+        self._fail(detail)

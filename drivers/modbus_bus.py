@@ -1,0 +1,131 @@
+"""The field bus over Modbus: all gateways and devices of an estate."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+
+from drivers.codec import PointCodec, codecs
+from drivers.commands import Commander
+from drivers.line import Backoff, GatewayLine
+from drivers.poller import GatewayPoller
+from drivers.session import DeviceSession
+from ems.domain.errors import InvalidInputError
+from ems.domain.estate import Device, Estate, Gateway
+from ems.domain.points import PointId
+from ems.domain.profiles import Cadence
+from ems.domain.readings import Reading
+from ems.domain.setpoints import Outcome, Setpoint
+
+DEVICE_BACKOFF_S = (2.0, 60.0)
+"""First and longest wait before a silent device is asked again [s, wall time]."""
+
+
+class ModbusFieldBus:
+    """Fills :class:`ems.domain.ports.FieldBus` over Modbus TCP.
+
+    Gateways are polled side by side, the devices of one gateway one after another. All
+    calls must come from one event loop; connections open with the first request.
+
+    Parameters
+    ----------
+    devices
+        The devices to serve, each on one of ``gateways``.
+    gateways
+        By id.
+    wall
+        Wall clock [s], monotonic; times back-off.
+    seed
+        Of the jitter that keeps retries of many devices apart.
+    write_counts
+        Writes so far by point, to go on counting from.
+
+    Examples
+    --------
+    >>> bus = open_bus(estate)  # doctest: +SKIP
+    >>> readings = await bus.poll({Cadence.FAST}, clock.now())  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        devices: Iterable[Device],
+        gateways: Mapping[str, Gateway],
+        *,
+        wall: Callable[[], float] = time.monotonic,
+        seed: int = 0,
+        write_counts: Mapping[PointId, int] | None = None,
+    ) -> None:
+        rng = random.Random(seed)  # noqa: S311 - jitter, not a secret
+        made: dict[str, dict[str, PointCodec]] = {}
+        self._lines: dict[str, GatewayLine] = {}
+        self._sessions: dict[str, DeviceSession] = {}
+        by_gateway: dict[str, list[DeviceSession]] = {}
+        for device in devices:
+            gateway = gateways[device.gateway_id]
+            line = self._lines.setdefault(gateway.id, GatewayLine(gateway, wall, rng))
+            profile = device.profile
+            shared = made.setdefault(profile.id, codecs(profile))
+            session = DeviceSession(device, shared, line, Backoff(*DEVICE_BACKOFF_S, rng))
+            self._sessions[device.id] = session
+            by_gateway.setdefault(gateway.id, []).append(session)
+        self._pollers = [
+            GatewayPoller(self._lines[gateway_id], sessions)
+            for gateway_id, sessions in by_gateway.items()
+        ]
+        self._commander = Commander(write_counts)
+
+    async def poll(self, cadences: Collection[Cadence], now: datetime) -> list[Reading]:
+        """Read all points of these cadences from all devices; never raises for a device."""
+        wanted = frozenset(cadences)
+        rounds = await asyncio.gather(*(poller.poll(wanted, now) for poller in self._pollers))
+        return [reading for readings in rounds for reading in readings]
+
+    async def apply(self, setpoint: Setpoint, now: datetime, *, urgent: bool = False) -> Outcome:
+        """Write one setpoint where the device does not hold it yet, and read it back.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the device is unknown or the point cannot be written.
+        """
+        return await self._commander.apply(
+            self._session(setpoint.point_id), setpoint, now, urgent=urgent
+        )
+
+    async def release(self, setpoint: Setpoint, now: datetime) -> Outcome:
+        """Hand a device back to its own control; ``setpoint.value`` is the release value.
+
+        Raises
+        ------
+        InvalidInputError
+            As in `apply`.
+        """
+        return await self._commander.release(self._session(setpoint.point_id), setpoint, now)
+
+    def write_counts(self) -> dict[PointId, int]:
+        """Return how often each point was written."""
+        return dict(self._commander.write_counts)
+
+    async def close(self) -> None:
+        """Close all connections. What devices were told stays as it is."""
+        for line in self._lines.values():
+            line.close()
+
+    def _session(self, point_id: PointId) -> DeviceSession:
+        try:
+            return self._sessions[point_id.device_id]
+        except KeyError:
+            raise InvalidInputError(
+                "there is no such device",
+                field="point_id.device_id",
+                value=point_id.device_id,
+                remedy="Use the id of a device of the estate.",
+            ) from None
+
+
+def open_bus(estate: Estate) -> ModbusFieldBus:
+    """Return a bus to all devices of an estate."""
+    return ModbusFieldBus(estate.devices.values(), estate.gateways)

@@ -1,0 +1,284 @@
+"""One device on its gateway: reads by plan, learns holes, judges counters.
+
+A session knows nothing of rounds or commands; it turns names of points into values with
+quality, or into the reply that stopped it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from drivers.blocks import Block, BlockPlan, Knowledge, constant_blocks, learn, plan
+from drivers.codec import Decoded, PointCodec, WriteMessage
+from drivers.line import GATEWAY_CODES, Backoff, GatewayLine, Priority
+from drivers.quality import CounterState, judge_counter
+from drivers.transport import EXCEPTIONS, Answer, Broken, Malformed, Refusal, Reply, Silence
+from ems.domain.estate import Device
+from ems.domain.points import PointId
+from ems.domain.profiles import DeviceProfile
+from ems.domain.readings import Quality
+
+log = structlog.get_logger(__name__)
+
+Values = dict[str, Decoded]
+"""Value and quality by point; a point that gave no value is absent."""
+
+RELEARN_AFTER = timedelta(hours=1)
+"""Holes are asked for again after this long (estate time): a gateway may have misspoken."""
+
+ILLEGAL = (1, 2, 3)
+"""Exceptions that speak of the request, not of the device's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of reading some points.
+
+    Attributes
+    ----------
+    values
+        By point; what could not be read is absent.
+    fault
+        The reply that stopped the reading; ``None`` where nothing did.
+    """
+
+    values: Values
+    fault: Reply | None = None
+
+
+def describe(reply: Reply) -> str:
+    """Return a reply in words, for a log line or an outcome."""
+    match reply:
+        case Refusal(code):
+            return f"exception {code}: {EXCEPTIONS.get(code, 'not defined')}"
+        case Silence(after_s):
+            return f"no reply within {after_s:g} s"
+        case Malformed(detail) | Broken(detail):
+            return detail
+        case Answer():
+            return "answered"
+
+
+class DeviceSession:
+    """One device.
+
+    Parameters
+    ----------
+    device
+        What it is and where it answers.
+    codecs
+        Of its profile, shared between devices of one make.
+    line
+        Its gateway.
+    backoff
+        How long it is left alone after it failed.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        codecs: Mapping[str, PointCodec],
+        line: GatewayLine,
+        backoff: Backoff,
+    ) -> None:
+        self.device = device
+        self.line = line
+        self.backoff = backoff
+        self.commanding = asyncio.Lock()
+        self.point_ids = {
+            name: PointId(device.id, name)
+            for name in (*device.profile.points, *(device.profile.composed or {}))
+        }
+        self._codecs = codecs
+        self._knowledge = Knowledge()
+        self._plans: dict[tuple[str, ...], BlockPlan] = {}
+        self._counters: dict[str, CounterState] = {}
+        self._identified = not device.profile.constants
+        self.link_lost = False
+        self._answered = False
+        self._learnt_at: datetime | None = None
+
+    @property
+    def profile(self) -> DeviceProfile:
+        """The device's register map."""
+        return self.device.profile
+
+    async def read(
+        self,
+        names: tuple[str, ...],
+        now: datetime,
+        *,
+        priority: Priority = Priority.READ,
+        timeout_s: float | None = None,
+    ) -> Result:
+        """Read these points; values come with quality.
+
+        Blocks that the device refuses as illegal are split and tried again at once, so
+        that one missing register costs one value.
+        """
+        if not self._identified:
+            fault = await self._identify(priority, timeout_s)
+            if fault is not None:
+                return Result({}, fault)
+        if self._learnt_at is not None and now - self._learnt_at > RELEARN_AFTER:
+            self._forget()
+        while True:
+            current = self._plan(names)
+            replies: list[tuple[int, ...] | None] = []
+            fault, refused = None, None
+            for block in current.blocks:
+                reply = await self._read_block(block, priority, timeout_s)
+                match reply:
+                    case Answer(values):
+                        self._answered = True
+                        replies.append(values)
+                    case Refusal(code) if code in ILLEGAL:
+                        refused = block
+                        break
+                    case Refusal(code) if code not in GATEWAY_CODES and any(replies):
+                        replies.append(None)
+                    case _:
+                        fault = reply
+                        break
+            if refused is None:
+                if not self._answered and not current.blocks:
+                    fault = Malformed("every register was refused as illegal")
+                return Result(self._decode(current, replies, now), fault)
+            self._knowledge = learn(self._knowledge, refused)
+            self._learnt_at = self._learnt_at or now
+            self._plans.clear()
+            if len(refused.atoms) == 1:
+                log.info(
+                    "register_absent",
+                    device=self.device.id,
+                    space=str(refused.space),
+                    address=refused.address,
+                )
+
+    async def write(self, message: WriteMessage) -> Reply:
+        """Send one write request."""
+        single = len(message.values) == 1 and self.profile.write_function == "auto"
+        return await self.line.write(
+            message.unit_id or self.device.unit_id,
+            message.space,
+            message.address,
+            message.values,
+            single=single,
+        )
+
+    def note_success(self) -> None:
+        """End the back-off of a device that answered; say so where it had been lost."""
+        if self.backoff.succeed():
+            lasted_s = round(self.line.wall() - self.backoff.since_s, 1)
+            log.info("device_returned", device=self.device.id, after_s=lasted_s)
+
+    def note_failure(self, reply: Reply) -> None:
+        """Leave a device that failed alone for a while; say so once.
+
+        It may come back with another firmware: what was learnt is forgotten.
+        """
+        self._forget()
+        self._answered = False
+        self._identified = not self.profile.constants
+        if self.backoff.fail(self.line.wall()):
+            log.warning("device_lost", device=self.device.id, detail=describe(reply))
+
+    def _forget(self) -> None:
+        self._knowledge = Knowledge()
+        self._learnt_at = None
+        self._plans.clear()
+
+    async def _read_block(self, block: Block, priority: Priority, timeout_s: float | None) -> Reply:
+        return await self.line.read(
+            block.unit_id or self.device.unit_id,
+            block.space,
+            block.address,
+            block.count,
+            priority=priority,
+            timeout_s=timeout_s,
+        )
+
+    async def _identify(self, priority: Priority, timeout_s: float | None) -> Reply | None:
+        for block in constant_blocks(self.profile):
+            reply = await self._read_block(block, priority, timeout_s)
+            if not isinstance(reply, Answer):
+                return reply
+            expected = (self.profile.constants or {})[block.space]
+            for atom in block.atoms:
+                found = reply.values[atom.address - block.address]
+                if found != expected[atom.address]:
+                    return Malformed(
+                        f"not a {self.profile.id}: register {atom.address} holds {found}, "
+                        f"not {expected[atom.address]}"
+                    )
+        self._identified = True
+        return None
+
+    def _plan(self, names: tuple[str, ...]) -> BlockPlan:
+        found = self._plans.get(names)
+        if found is None:
+            found = plan(self.profile, self._codecs, names, self._knowledge)
+            self._plans[names] = found
+        return found
+
+    def _decode(
+        self, current: BlockPlan, replies: Sequence[tuple[int, ...] | None], now: datetime
+    ) -> Values:
+        values: Values = {}
+        given = len(replies)
+        for slot in current.slots:
+            place, factor_place = slot.value, slot.scale_factor
+            registers = replies[place.block] if place.block < given else None
+            if registers is None:
+                continue
+            factor = None
+            if factor_place is not None:
+                factors = replies[factor_place.block] if factor_place.block < given else None
+                if factors is None:
+                    continue
+                factor = factors[factor_place.offset]
+            value, quality = slot.codec.decode(
+                registers[place.offset : place.offset + place.width], factor
+            )
+            limit = slot.codec.point.max_rise_per_h
+            if limit is not None and quality is Quality.GOOD:
+                quality = self._judge(slot.point, value, now, limit)
+            values[slot.point] = value, quality
+        return self._compose(self._mark_stale(values))
+
+    def _judge(self, point: str, value: float, now: datetime, limit: float) -> Quality:
+        quality, state, anew = judge_counter(self._counters.get(point), value, now, limit)
+        self._counters[point] = state
+        if anew:
+            log.warning("counter_began_anew", device=self.device.id, point=point, value=value)
+        return quality
+
+    def _mark_stale(self, values: Values) -> Values:
+        """Mark what a caching gateway serves while it does not hear the device."""
+        if self.profile.link_lost is None:
+            return values
+        point, code = self.profile.link_lost
+        if point in values:
+            self.link_lost = values[point][0] == code
+        if not self.link_lost:
+            return values
+        return {
+            name: (value, Quality.STALE if name != point and quality is Quality.GOOD else quality)
+            for name, (value, quality) in values.items()
+        }
+
+    def _compose(self, values: Values) -> Values:
+        for state, flags in (self.profile.composed or {}).items():
+            if any(flag not in values for flag, _ in flags):
+                continue
+            worst = max(values[flag][1] for flag, _ in flags)
+            code = next((code for flag, code in flags if values[flag][0] == 1.0), 0)
+            usable = worst in (Quality.GOOD, Quality.STALE)
+            values[state] = (float(code) if usable else math.nan), worst
+        return values
