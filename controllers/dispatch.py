@@ -1,0 +1,329 @@
+"""Every minute: plan and snapshot → setpoints, with reasons.
+
+The order is that of precedence, the last word first: bounds of the device, the block's
+physical rating (:mod:`controllers.safety`), the resident's wish, the comfort floor, the
+plan, and where there is no fresh plan the resident's schedule. Nothing is remembered
+between calls but the setpoints of the last one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from controllers.battery import battery_intent, battery_now_w
+from controllers.comfort import Wanted, lowest_c, release_c, spread_s, wanted_at, wish_in_force
+from controllers.intent import Intent, down, up, waits, write_rule
+from controllers.reasons import degrees
+from controllers.safety import Home, take_turns, within_bounds
+from ems.domain.estate import Actuator, Block, ControlRules, Device, Dwelling
+from ems.domain.plans import HomePlan, Schedule
+from ems.domain.points import PointId
+from ems.domain.readings import Snapshot
+from ems.domain.setpoints import Cause, Setpoint
+from ems.domain.thermal import ThermalEstimate
+from ems.domain.wishes import Wish, WishKind
+
+ROOM_MAX_AGE_S = 900.0
+"""A room reading older than this [s] steers nothing."""
+METER_MAX_AGE_S = 180.0
+NEAR_FLOOR_K = 0.2
+"""Heat at once when the room is this near its floor [K], plus what it loses in the time
+that a heat pump takes to warm it."""
+START_LAG_S = 900.0
+CLEAR_OF_FLOOR_K = 0.5
+"""And go on until it is so far above [K]."""
+BAND_K = 0.25
+"""Half of a usual room thermostat's band [K]: it starts so far below its setpoint."""
+COLD_OUTDOOR_C = -2.0
+"""Stands in where no outdoor temperature is known, on the careful side [°C]."""
+IDLE_SHARE = 0.05
+"""Planned heat below this share of the nameplate's is none."""
+AHEAD = frozenset({Cause.CHEAP_NOW, Cause.SOLAR, Cause.IMPORT_LIMIT})
+SG_NORMAL, SG_ENCOURAGED = 2.0, 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """What one dispatch of a block works on."""
+
+    now: datetime
+    zone: ZoneInfo
+    rules: ControlRules
+    devices: Mapping[str, Device]
+    snapshot: Snapshot
+    schedule: Schedule | None
+    step: int | None
+    estimates: Mapping[str, ThermalEstimate]
+    previous: Mapping[PointId, Setpoint]
+    wishes: Mapping[str, Wish]
+
+
+def dispatch(
+    block: Block,
+    schedule: Schedule | None,
+    snapshot: Snapshot,
+    now: datetime,
+    *,
+    zone: ZoneInfo,
+    rules: ControlRules,
+    devices: Mapping[str, Device],
+    estimates: Mapping[str, ThermalEstimate],
+    previous: Mapping[PointId, Setpoint],
+    wishes: Mapping[str, Wish] | None = None,
+) -> list[Setpoint]:
+    """Return what each heat pump and the battery of a block is to be told now.
+
+    Parameters
+    ----------
+    block
+        The block.
+    schedule
+        Its last plan; one older than ``rules.plan_max_age_s`` counts as none.
+    snapshot
+        Latest readings.
+    now
+        Estate time, UTC.
+    zone
+        The estate's time zone.
+    rules
+        Periods and margins of control.
+    devices
+        Devices by id, for how they may be written.
+    estimates
+        Thermal estimates by home: how fast a room nears its floor.
+    previous
+        The last setpoint of each point, for hysteresis; empty after a cold start.
+    wishes
+        Residents' wishes by home.
+
+    Returns
+    -------
+    list of Setpoint
+        One per home and one for the battery, every time, changed or not: each renews the
+        command's life. They expire after ``rules.command_life_s`` plus a fixed share of
+        ``rules.command_spread_s`` that differs by home.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a device's profile cannot write what its configuration says it can.
+    """
+    fresh = schedule if schedule is not None and _is_fresh(schedule, now, rules) else None
+    state = _Now(
+        now=now,
+        zone=zone,
+        rules=rules,
+        devices=devices,
+        snapshot=snapshot,
+        schedule=fresh,
+        step=None if fresh is None else fresh.index_at(now),
+        estimates=estimates,
+        previous=previous,
+        wishes=wishes or {},
+    )
+    measured_w = snapshot.good(block.block_meter.device_id, "power_w", METER_MAX_AGE_S)
+    homes = [_home(dwelling, state) for dwelling in block.dwellings]
+    now_w = 0.0 if block.battery is None else battery_now_w(block.battery, snapshot, previous)
+    battery = battery_intent(
+        block, state.schedule, state.step, snapshot, devices, measured_w=measured_w, now_w=now_w
+    )
+    relief_w = 0.0 if battery is None else now_w - battery.value
+    told = take_turns(
+        homes,
+        rating_w=block.limits.physical_import_w,
+        measured_w=measured_w,
+        relief_w=relief_w,
+    )
+    result = [_setpoint(told[home.dwelling_id], home.dwelling_id, state) for home in homes]
+    if battery is not None:
+        result.append(_setpoint(battery, battery.point_id.device_id, state))
+    return result
+
+
+def _is_fresh(schedule: Schedule, now: datetime, rules: ControlRules) -> bool:
+    age_s = (now - schedule.issued_at).total_seconds()
+    return 0 <= age_s <= rules.plan_max_age_s and schedule.index_at(now) is not None
+
+
+def _setpoint(intent: Intent, identity: str, state: _Now) -> Setpoint:
+    bounded = within_bounds(intent)
+    life_s = state.rules.command_life_s + spread_s(identity, state.rules.command_spread_s)
+    stamp = state.now.strftime("%Y%m%dT%H%M%S.%fZ")
+    return Setpoint(
+        id=f"{stamp}-{bounded.point_id.device_id}",
+        point_id=bounded.point_id,
+        value=bounded.value,
+        issued_at=state.now,
+        expires_at=state.now + timedelta(seconds=life_s),
+        cause=bounded.cause,
+        sentence=bounded.sentence,
+        release_value=bounded.release_value,
+        plan_id=bounded.plan_id,
+    )
+
+
+def _home(dwelling: Dwelling, state: _Now) -> Home:
+    """Return what a home is to be told by wish, floor, plan or schedule."""
+    pump = dwelling.heat_pump
+    room_c = state.snapshot.good(dwelling.room_sensor_id, "temperature_c", ROOM_MAX_AGE_S)
+    wish = wish_in_force(state.wishes.get(dwelling.id), state.now)
+    wanted = wanted_at(dwelling, state.now, state.zone, state.rules, wish)
+    by_room = pump.actuator is Actuator.ROOM_SETPOINT
+    point_id = PointId(pump.device_id, "room_setpoint_c" if by_room else "sg_mode")
+    last = state.previous.get(point_id)
+    frame = _frame(dwelling, wanted, point_id, state)
+    if wish is not None:
+        intent = _wished(frame, wish, wanted, dwelling, state)
+    elif room_c is not None and _near_floor(dwelling, room_c, wanted, last, state):
+        intent = _at_floor(dwelling, frame, wanted, state, by_room)
+    else:
+        intent = _planned(dwelling, frame, room_c, wanted, state, by_room)
+    return Home(
+        dwelling_id=dwelling.id,
+        intent=intent,
+        room_c=room_c,
+        margin_k=None if room_c is None else room_c - wanted.floor_c,
+        floor_c=wanted.floor_c,
+        power_w=state.snapshot.good(pump.power_device_id, "power_w", METER_MAX_AGE_S),
+        rated_w=pump.rated_heat_w / pump.rated_cop,
+        waiting=waits(last),
+    )
+
+
+def _frame(dwelling: Dwelling, wanted: Wanted, point_id: PointId, state: _Now) -> Intent:
+    """Return an intent without a decision: where it goes, how it is released and waits."""
+    rule = write_rule(state.devices[point_id.device_id], point_id.point)
+    if point_id.point == "sg_mode":
+        return Intent(point_id, rule, SG_NORMAL, Cause.HOLD, "", SG_NORMAL, SG_NORMAL)
+    # A wish may go under the floor only as long as it is held: to wait is no part of it.
+    floor = up(min(wanted.floor_c, lowest_c(dwelling)), rule)
+    return Intent(point_id, rule, floor, Cause.HOLD, "", up(release_c(dwelling), rule), floor)
+
+
+def _wished(frame: Intent, wish: Wish, wanted: Wanted, dwelling: Dwelling, state: _Now) -> Intent:
+    asked = degrees(wanted.comfort_c)
+    if wish.kind is WishKind.OPT_OUT:
+        sentence = "You took your home out of planning: the heating keeps to your schedule."
+    elif wish.kind is WishKind.AWAY:
+        sentence = f"You are away: your home is kept at {asked} until you are back."
+    else:
+        sentence = f"You asked for {asked}."
+    if dwelling.heat_pump.actuator is Actuator.ROOM_SETPOINT:
+        return frame.told(up(wanted.comfort_c, frame.rule), Cause.RESIDENT, sentence)
+    scheduled_c = dwelling.comfort.temperature_at(state.now, state.zone)
+    warmer = wish.kind is WishKind.ROOM and wanted.comfort_c > scheduled_c
+    return frame.told(SG_ENCOURAGED if warmer else SG_NORMAL, Cause.RESIDENT, sentence)
+
+
+def _near_floor(
+    dwelling: Dwelling, room_c: float, wanted: Wanted, last: Setpoint | None, state: _Now
+) -> bool:
+    """Return whether the room needs heat now whatever the plan says, with hysteresis."""
+    margin_k = NEAR_FLOOR_K + _lost_k(dwelling, room_c, state)
+    if last is not None and last.cause is Cause.COMFORT_FLOOR:
+        margin_k = max(margin_k, CLEAR_OF_FLOOR_K)
+    return room_c < wanted.floor_c + margin_k
+
+
+def _lost_k(dwelling: Dwelling, room_c: float, state: _Now) -> float:
+    """Return how much the room may cool before a heat pump that starts now warms it [K]."""
+    estimate = state.estimates.get(dwelling.id)
+    if estimate is None:
+        return 0.0
+    outdoor_c = state.snapshot.good(
+        dwelling.heat_pump.device_id, "outdoor_temperature_c", ROOM_MAX_AGE_S
+    )
+    outside_c = COLD_OUTDOOR_C if outdoor_c is None else outdoor_c
+    lost_w = estimate.loss_w_per_k * (room_c - outside_c) - estimate.free_heat_w
+    lost_k = lost_w * START_LAG_S / max(estimate.capacity_j_per_k, 1e5)
+    return min(max(lost_k, 0.0), CLEAR_OF_FLOOR_K - NEAR_FLOOR_K)
+
+
+def _at_floor(
+    dwelling: Dwelling, frame: Intent, wanted: Wanted, state: _Now, by_room: bool
+) -> Intent:
+    sentence = f"Heating now: your room is near {degrees(wanted.floor_c)}, the least it may be."
+    if not by_room:
+        return frame.told(SG_ENCOURAGED, Cause.COMFORT_FLOOR, sentence)
+    # High enough for the pump's own thermostat to start, which may read warmer than ours.
+    target_c = max(wanted.floor_c + CLEAR_OF_FLOOR_K + BAND_K, wanted.comfort_c)
+    own_c = state.snapshot.good(dwelling.heat_pump.device_id, "room_temperature_c", ROOM_MAX_AGE_S)
+    if own_c is not None:
+        target_c = max(target_c, own_c + 2 * BAND_K)
+    # Never above the ceiling, but always above the floor by a step that starts the pump.
+    start_c = up(wanted.floor_c + CLEAR_OF_FLOOR_K, frame.rule)
+    value = min(up(target_c, frame.rule), max(down(wanted.ceiling_c, frame.rule), start_c))
+    return frame.told(value, Cause.COMFORT_FLOOR, sentence)
+
+
+def _planned(
+    dwelling: Dwelling,
+    frame: Intent,
+    room_c: float | None,
+    wanted: Wanted,
+    state: _Now,
+    by_room: bool,
+) -> Intent:
+    """Return what the plan says, or the resident's schedule where it says nothing."""
+    plan = None if state.schedule is None else state.schedule.home(dwelling.id)
+    if plan is None or room_c is None or state.step is None or state.schedule is None:
+        why = "no fresh room reading" if room_c is None else "no fresh plan"
+        sentence = f"There is {why}: the heating keeps to your schedule, "
+        sentence += f"{degrees(wanted.comfort_c)} now."
+        return frame.told(
+            up(wanted.comfort_c, frame.rule) if by_room else SG_NORMAL, Cause.NO_PLAN, sentence
+        )
+    step = state.step
+    heating = float(plan.heat_w[step]) > IDLE_SHARE * dwelling.heat_pump.rated_heat_w
+    ahead = heating and plan.cause[step] in AHEAD
+    if by_room:
+        value = _room_setpoint(plan, step, heating, ahead, wanted, frame, dwelling)
+    else:
+        rises = float(plan.room_c[step]) > wanted.comfort_c + NEAR_FLOOR_K / 2
+        value = SG_ENCOURAGED if ahead and rises else SG_NORMAL
+    return frame.told(value, plan.cause[step], plan.sentence[step], state.schedule.id)
+
+
+def _room_setpoint(
+    plan: HomePlan,
+    step: int,
+    heating: bool,
+    ahead: bool,
+    wanted: Wanted,
+    frame: Intent,
+    dwelling: Dwelling,
+) -> float:
+    """Return the room setpoint [°C] under which a thermostat follows the planned room.
+
+    At rest: what the room is to coast down to, so that the pump stays off and yet catches a
+    room that cools faster than planned. Heating ahead: the end of the planned rise at once,
+    for a thermostat does not start for a tenth of a kelvin. Else: the schedule, or what the
+    plan reaches where that is less. It depends on the plan alone, so it stays the same
+    within a step and spares the device's memory.
+    """
+    ends_c = float(plan.room_c[step])
+    if not heating:
+        value = down(ends_c, frame.rule)
+    elif ahead:
+        value = up(_top_of_rise(plan, step, dwelling) + BAND_K, frame.rule)
+    elif plan.cause[step] in (Cause.SCHEDULE, Cause.HOLD):
+        value = up(max(ends_c, wanted.comfort_c), frame.rule)
+    else:
+        value = up(ends_c, frame.rule)
+    highest = max(down(wanted.ceiling_c, frame.rule), up(wanted.comfort_c, frame.rule))
+    lowest = up(wanted.floor_c, frame.rule)
+    return max(min(value, highest), lowest)
+
+
+def _top_of_rise(plan: HomePlan, step: int, dwelling: Dwelling) -> float:
+    idle_w = IDLE_SHARE * dwelling.heat_pump.rated_heat_w
+    top_c = -math.inf
+    for later in range(step, len(plan.cause)):
+        if float(plan.heat_w[later]) <= idle_w or plan.cause[later] not in AHEAD:
+            break
+        top_c = max(top_c, float(plan.room_c[later]))
+    return top_c

@@ -1,0 +1,129 @@
+"""Forecasts laid onto a plan's steps; what is missing gets a named stand-in.
+
+Nothing is filled silently: each stand-in appends one sentence to ``lacked``, which travels
+with the problem and the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from ems.domain.errors import InvalidInputError
+from ems.domain.forecasts import FloatArray, Forecast
+from ems.domain.tariffs import NoRateError, Tariff
+from ems.domain.time import require_utc
+
+UNKNOWN_PRICE_GBP_PER_KWH = 0.15
+"""Stands in where a tariff has no rate at all: flat, so that nothing is shifted for it."""
+
+
+@dataclass(slots=True)
+class Horizon:
+    """Steps of a plan, the forecasts at hand, and what was missing.
+
+    Attributes
+    ----------
+    start
+        First step, UTC.
+    steps, step_s
+        Number of steps and their length [s].
+    forecasts
+        By target and subject.
+    lacked
+        Grows with each stand-in.
+    """
+
+    start: datetime
+    steps: int
+    step_s: int
+    forecasts: dict[tuple[str, str], Forecast]
+    lacked: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, start: datetime, steps: int, step_s: int, forecasts: Iterable[Forecast]) -> Horizon:
+        """Return a horizon; of two forecasts for one thing the later issued stands."""
+        require_utc(start, "start")
+        if steps < 1 or step_s < 1:
+            raise InvalidInputError(
+                "a plan needs at least one step of at least a second",
+                field="steps, step_s",
+                value=(steps, step_s),
+                remedy="Give for instance 48 steps of 1800 s.",
+            )
+        table: dict[tuple[str, str], Forecast] = {}
+        for forecast in sorted(forecasts, key=lambda each: each.issued_at):
+            table[forecast.target, forecast.subject] = forecast
+        return cls(start, steps, step_s, table)
+
+    @property
+    def instants(self) -> list[datetime]:
+        """Start of each step, UTC."""
+        return [self.start + timedelta(seconds=k * self.step_s) for k in range(self.steps)]
+
+    def find(self, target: str, subject: str | None) -> Forecast | None:
+        """Return a forecast; with no subject, the first of its target (weather)."""
+        if subject is not None:
+            return self.forecasts.get((target, subject))
+        return next((each for key, each in self.forecasts.items() if key[0] == target), None)
+
+    def series(
+        self, target: str, subject: str | None, name: str, stand_in: float, said: str
+    ) -> FloatArray:
+        """Return a forecast's mean on the plan's steps, shape (steps,).
+
+        Steps that it does not reach take the value of a day before, or its last value; where
+        there is no forecast at all, ``stand_in`` holds for all steps and ``said`` tells so.
+        """
+        forecast = self.find(target, subject)
+        mean = np.empty(0) if forecast is None else np.asarray(forecast.mean, dtype=np.float64)
+        if forecast is None or not np.isfinite(mean).any():
+            self.lacked.append(f"{name}: no forecast; {said}")
+            return np.full(self.steps, stand_in)
+        offset_s = (self.start - forecast.start).total_seconds()
+        at_s = offset_s + np.arange(self.steps) * float(self.step_s)
+        index = np.floor(at_s / forecast.step_s).astype(np.int64)
+        a_day = round(86400 / forecast.step_s)
+        result = _at(mean, index)
+        if np.isnan(result).any():
+            self.lacked.append(
+                f"{name}: the forecast does not reach over the whole plan; "
+                "the day before or its last value stands in"
+            )
+            day_before = _at(mean, index - a_day)
+            result = np.where(np.isnan(result), day_before, result)
+            known = mean[np.isfinite(mean)]
+            result = np.where(np.isnan(result), known[0 if index[0] < 0 else -1], result)
+        return result
+
+    def rates(self, tariff: Tariff | None, name: str) -> FloatArray:
+        """Return a tariff's rate in each step [£/kWh], shape (steps,).
+
+        Steps without a rate take the median of the known ones.
+        """
+        result = np.full(self.steps, np.nan)
+        if tariff is not None:
+            for step, instant in enumerate(self.instants):
+                try:
+                    result[step] = tariff.rate_gbp_per_kwh(instant)
+                except NoRateError:
+                    continue
+        missing = np.isnan(result)
+        if missing.all():
+            self.lacked.append(f"{name}: no rates; planned at a flat price, so nothing is shifted")
+            return np.full(self.steps, UNKNOWN_PRICE_GBP_PER_KWH)
+        if missing.any():
+            self.lacked.append(
+                f"{name}: no rate for {int(missing.sum())} of {self.steps} steps; "
+                "the median of the known rates stands in"
+            )
+            result[missing] = float(np.median(result[~missing]))
+        return result
+
+
+def _at(values: FloatArray, index: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
+    inside = (index >= 0) & (index < values.size)
+    return np.where(inside, values[np.clip(index, 0, values.size - 1)], np.nan)
