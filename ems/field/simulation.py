@@ -146,9 +146,18 @@ class EstateSimulation:
         """Return the instant that the physics has reached, UTC."""
         return datetime.fromtimestamp(self._now_s, UTC)
 
+    @property
+    def now_s(self) -> int:
+        """The same in seconds since the epoch."""
+        return self._now_s
+
     def step_to(self, instant: datetime) -> int:
         """Advance in whole steps to the last one at or before ``instant``; return how many."""
-        target = int(instant.timestamp() // self.step_s) * self.step_s
+        return self.step_to_s(instant.timestamp())
+
+    def step_to_s(self, epoch_s: float) -> int:
+        """Do the same for an instant in seconds since the epoch."""
+        target = int(epoch_s // self.step_s) * self.step_s
         count = 0
         while self._now_s < target:
             self.step()
