@@ -33,7 +33,8 @@ def path_text(path: Path_) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if text else part
+            name = part if part.isprintable() and len(part) <= 60 else ascii(part[:60])
+            text += f".{name}" if text else name
     return text or "(file)"
 
 
