@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -99,21 +100,15 @@ class Commanded(Part):
         limit: int = 1000,
     ) -> list[SetpointRecord]:
         """Return setpoints issued in [start, end) with outcome, newest first."""
-        wanted = None if device_ids is None else set(device_ids)
-        found: list[SetpointRecord] = []
+        wanted = None if device_ids is None else json.dumps(sorted(device_ids))
         with self._connections.read() as connection:
             rows = connection.execute(
-                "SELECT device_id, record FROM setpoints WHERE issued_at >= ? AND issued_at < ?"
-                " ORDER BY issued_at DESC, id DESC",
-                (to_us(start, "start"), to_us(end, "end")),
-            )
-            for device, record in rows:
-                if len(found) >= limit:
-                    break
-                if wanted is None or device in wanted:
-                    found.append(from_json(SetpointRecord, record))
-            rows.close()
-        return found
+                "SELECT record FROM setpoints WHERE issued_at >= ? AND issued_at < ?"
+                " AND (? IS NULL OR device_id IN (SELECT value FROM json_each(?)))"
+                " ORDER BY issued_at DESC, id DESC LIMIT ?",
+                (to_us(start, "start"), to_us(end, "end"), wanted, wanted, max(0, limit)),
+            ).fetchall()
+        return [from_json(SetpointRecord, record) for (record,) in rows]
 
 
 def _keep(connection: sqlite3.Connection, record: SetpointRecord) -> None:
