@@ -1,0 +1,164 @@
+"""The weeks before a demonstration starts, made by the field's own physics.
+
+First some days under the homes' own thermostats, so that homes can be learnt from
+them; then four weeks under planned control with the service's own jobs: forecasts and
+plans every few hours, dispatch every half-hour. No sockets, no events. The store is
+marked as a demonstration's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import structlog
+
+from ems.demo.inprocess import SimulationBus
+from ems.demo.recorder import DerivedColumns, HalfHourRecorder
+from ems.demo.start import HISTORY_META
+from ems.domain.estate import Estate
+from ems.domain.forecasts import FloatArray
+from ems.domain.points import PointId
+from ems.domain.ports import LogEntry, Store
+from ems.domain.readings import Quality, Reading, Rollup
+from ems.domain.time import HALF_HOUR, floor_to
+from ems.field.parameters import FieldParameters
+from ems.field.simulation import EstateSimulation
+from ems.service.control import open_weather
+from ems.service.dispatching import Dispatcher
+from ems.service.forecasting_job import ForecastJob
+from ems.service.image import ProcessImage
+from ems.service.planning import PlanJob
+
+log = structlog.get_logger()
+
+SAMPLE_S = 300
+SETTLE_DAYS = 2
+"""Days before the first recorded one, so that rooms and tanks forget how they began."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySpan:
+    """How much history to make.
+
+    Attributes
+    ----------
+    thermostat_days
+        Days under the homes' own thermostats.
+    planned_days
+        Days under planned control after them.
+    plan_every_h
+        Hours between plans.
+    raw_h
+        Hours before the start for which samples are kept as raw readings too.
+    """
+
+    thermostat_days: int = 8
+    planned_days: int = 28
+    plan_every_h: int = 12
+    raw_h: int = 24
+
+    @property
+    def days(self) -> int:
+        """All recorded days."""
+        return self.thermostat_days + self.planned_days
+
+
+class HistoryMaker:
+    """Makes the history of one estate.
+
+    Parameters
+    ----------
+    estate, parameters
+        The configuration, and what only the field knows.
+    store
+        Where the history goes.
+    until
+        Where it ends: the start of the demonstration.
+    span
+        How much.
+    """
+
+    def __init__(
+        self,
+        estate: Estate,
+        parameters: FieldParameters,
+        store: Store,
+        until: datetime,
+        span: HistorySpan | None = None,
+    ) -> None:
+        self._span = span or HistorySpan()
+        self._store = store
+        self._estate = estate
+        self._until = floor_to(until)
+        self._begin = self._until - timedelta(days=self._span.days)
+        settle = self._begin - timedelta(days=SETTLE_DAYS)
+        self.simulation = EstateSimulation(estate, parameters, settle, step_s=60)
+        self._bus = SimulationBus(estate, self.simulation)
+        self._image = ProcessImage()
+        weather = open_weather(estate)
+        self._forecasts = ForecastJob(estate, store, weather)
+        self._plans = PlanJob(estate, store, self._image)
+        self._dispatcher = Dispatcher(estate, store, self._bus, self._image)
+        self._derived = DerivedColumns(estate, self.simulation.point_ids)
+        self._points: list[PointId] = [*self.simulation.point_ids, *self._derived.point_ids]
+        self._recorder = HalfHourRecorder(self._points)
+
+    async def make(self, progress: Callable[[float], None] = lambda _: None) -> None:
+        """Make the history; ``progress`` is told the share that is done."""
+        self._store.set_meta("demonstration", "true")
+        self.simulation.step_to(self._begin)
+        planned_from = self._begin + timedelta(days=self._span.thermostat_days)
+        slots = self._span.days * 48
+        pending: list[Rollup] = []
+        for number in range(slots):
+            start = self._begin + number * HALF_HOUR
+            if start >= planned_from:
+                since = number - self._span.thermostat_days * 48
+                if since % (2 * self._span.plan_every_h) == 0:
+                    self._store.add_rollups(pending)
+                    pending = []
+                    self._plan(start, fit=since % 336 == 0)
+                self._image.update(self._readings(start))
+                await self._dispatcher.run(start)
+            pending += self._half_hour(start)
+            if number % 48 == 47:
+                self._store.add_rollups(pending)
+                pending = []
+                progress((number + 1) / slots)
+        self._store.add_rollups(pending)
+        self._forecasts.fit(self._until)
+        detail = {"days": self._span.days, "planned_days": self._span.planned_days}
+        self._store.log([LogEntry(self._until, "history_made", "estate", detail)])
+        self._store.set_meta(HISTORY_META, self._until.isoformat())
+
+    def _plan(self, now: datetime, *, fit: bool) -> None:
+        if fit:
+            self._forecasts.fit(now)
+        self._image.update(self._readings(now))
+        self._forecasts.run(now)
+        self._plans.run(now)
+
+    def _values(self) -> FloatArray:
+        values = self.simulation.values()
+        return np.concatenate([values, self._derived.of(values)])
+
+    def _readings(self, now: datetime) -> list[Reading]:
+        return [
+            Reading(point, now, value, Quality.NO_ANSWER if math.isnan(value) else Quality.GOOD)
+            for point, value in zip(self._points, self._values().tolist(), strict=True)
+        ]
+
+    def _half_hour(self, start: datetime) -> list[Rollup]:
+        self._recorder.start(self._values())
+        raw = start >= self._until - timedelta(hours=self._span.raw_h)
+        for sample in range(1, 1800 // SAMPLE_S + 1):
+            instant = start + timedelta(seconds=sample * SAMPLE_S)
+            self.simulation.step_to(instant)
+            self._recorder.sample(self._values())
+            if raw and instant < self._until:
+                self._store.add_readings(self._readings(instant))
+        return self._recorder.close(start)

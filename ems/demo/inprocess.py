@@ -1,0 +1,83 @@
+"""A field bus without sockets: the service's own jobs on the simulated estate in one process.
+
+Used where weeks must pass in seconds. What a device would do with a write is the
+simulation's business; what a profile forbids is refused here as on the real bus.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from datetime import datetime
+
+from ems.domain.estate import Estate
+from ems.domain.profiles import Cadence
+from ems.domain.readings import Quality, Reading
+from ems.domain.setpoints import Applied, Outcome, OutOfBounds, Setpoint, Unconfirmed
+from ems.field.simulation import EstateSimulation
+
+
+class SimulationBus:
+    """Fills `ems.domain.ports.FieldBus` over an `EstateSimulation`.
+
+    Parameters
+    ----------
+    estate, simulation
+        The same estate on both sides.
+    """
+
+    def __init__(self, estate: Estate, simulation: EstateSimulation) -> None:
+        self._estate = estate
+        self._simulation = simulation
+        self._in_control: set[str] = set()
+
+    def read_all(self, now: datetime) -> list[Reading]:
+        """Return a reading of every point; without a value where the device shows none."""
+        return [
+            Reading(point_id, now, value, Quality.NO_ANSWER if math.isnan(value) else Quality.GOOD)
+            for point_id, value in zip(
+                self._simulation.point_ids, self._simulation.values().tolist(), strict=True
+            )
+        ]
+
+    async def poll(self, cadences: Collection[Cadence], now: datetime) -> list[Reading]:
+        """Read everything; in one process there is no reason to read less."""
+        del cadences
+        return self.read_all(now)
+
+    def apply_now(self, setpoint: Setpoint) -> Outcome:
+        """Write a setpoint as the real bus would: bounds, step, entering control, read-back."""
+        device = self._estate.devices[setpoint.point_id.device_id]
+        rule = device.profile.points[setpoint.point_id.point].write
+        if rule is None or not rule.low <= setpoint.value <= rule.high:
+            low, high = (rule.low, rule.high) if rule else (math.nan, math.nan)
+            return OutOfBounds(low, high)
+        if device.id not in self._in_control:
+            self._in_control.add(device.id)
+            for point, value in device.profile.enter_control:
+                self._simulation.write(device.id, point, value)
+        wanted = rule.low + round((setpoint.value - rule.low) / rule.step) * rule.step
+        self._simulation.write(device.id, setpoint.point_id.point, wanted)
+        shown = self._simulation.read(device.id, setpoint.point_id.point)
+        if math.isnan(shown) or abs(shown - wanted) > rule.tolerance + 1e-9:
+            return Unconfirmed(shown)
+        return Applied(shown, written=True)
+
+    async def apply(self, setpoint: Setpoint, now: datetime, *, urgent: bool = False) -> Outcome:
+        """Write one setpoint; flash protection has no place in a simulation."""
+        del now, urgent
+        return self.apply_now(setpoint)
+
+    async def release(self, setpoint: Setpoint, now: datetime) -> Outcome:
+        """Hand a device back: its release value, then its profile's release."""
+        del now
+        device_id = setpoint.point_id.device_id
+        self._in_control.discard(device_id)
+        profile = self._estate.devices[device_id].profile
+        self._simulation.write(device_id, setpoint.point_id.point, setpoint.value)
+        for point, value in profile.release:
+            self._simulation.write(device_id, point, value)
+        return Applied(setpoint.value, written=True)
+
+    async def close(self) -> None:
+        """Nothing to close."""
