@@ -19,7 +19,7 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import Forecast
 from forecasting.interface import LEVELS, Z_90, Horizon, make_forecast
 
-LOAD_CORRELATION = 0.05
+LOAD_CORRELATION = 0.02
 """Between the forecast errors of any two homes' household load [-]."""
 
 

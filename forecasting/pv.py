@@ -32,7 +32,7 @@ from forecasting.sun import SunPosition, clear_sky_w_m2, on_tilted_plane_w_m2, s
 
 SYSTEM_LOSS = 0.14
 """Share lost before the meter until the meter tells otherwise [-]."""
-_NAMEPLATE_COUNTS_AS = 6.0
+_NAMEPLATE_COUNTS_AS = 1.0
 """r in (5), in half-hours at a quarter of the peak."""
 _WITHOUT_WEATHER = "irradiance forecast: none, recent days stand in"
 

@@ -49,7 +49,7 @@ class SunPosition:
 def sun_position(instants: pd.DatetimeIndex, latitude: float, longitude: float) -> SunPosition:
     """Return where the sun stands at ``instants`` (UTC), place in degrees north and east."""
     seconds = epoch_s(instants).astype(np.float64)
-    day_of_year = np.asarray(instants.dayofyear, dtype=np.float64)
+    day_of_year = np.asarray(instants.day_of_year, dtype=np.float64)
     hour = seconds % 86400.0 / 3600.0
     b = 2.0 * np.pi * (day_of_year - 1.0 + hour / 24.0) / 365.25
     declination = (

@@ -11,8 +11,14 @@ the rooms, ``P`` household electricity of which the share ``phi`` warms the room
 horizontal irradiance. The certificate gives a normal prior on (U, C, A, F), carried
 over to (a, b, c, d) to first order, and the estimate is the mode of the posterior of a
 normal linear regression. Windows overlap, so the data count as often as windows would
-that do not. A home held at one temperature tells little of its capacity: then the
-prior stays, and the standard deviations say so.
+that do not.
+
+A home held at one temperature tells nothing of its capacity: its thermostat hides
+``b``. Then the daily balance is fitted with the certificate's capacity::
+
+    Q + phi (P - mean P) - C dT/dt = U (T - T_out) - A G - F                         (9)
+
+and the note says so.
 """
 
 from __future__ import annotations
@@ -36,13 +42,15 @@ FREE_HEAT_W_PER_M2 = 5.0
 APERTURE_PER_M2 = 0.03
 """Solar aperture before data, per floor area [-]."""
 WINDOW = 6
-"""Half-hours over which a change of temperature is taken."""
+"""Half-hours over which a change of temperature is taken in (8)."""
+DAY = 48
+"""Half-hours of the balance (9)."""
 LEAST_HOURS = 72.0
 """With fewer hours of complete data the prior stands."""
 HEAT_GUESS_SPREAD = 0.15
 """Relative error of heat that is only electricity times a nameplate's efficiency [-]."""
-MODEL_SPREAD = 0.05
-"""Relative error that one state instead of many brings in any case [-]."""
+MODEL_SPREAD = (0.05, 0.2)
+"""Relative errors of loss and capacity that one state instead of many brings anyhow [-]."""
 _J_PER_WH = 3600.0
 COLUMNS = ("room_c", "outdoor_c", "heat_w", "irradiance_w_m2", "household_w")
 """Columns of the frame that `fit_thermal` reads."""
@@ -103,7 +111,7 @@ def fit_thermal(
     notes = []
     if heat_is_estimated:
         notes.append("heat is estimated from electricity and the nameplate")
-    change, inputs, hours, absent = _windows(known)
+    change, inputs, hours, absent = _windows(known, WINDOW)
     notes.extend(f"no {name}" for name in absent)
     if hours < LEAST_HOURS:
         return replace(
@@ -112,15 +120,19 @@ def fit_thermal(
             note=f"{hours:.0f} of {LEAST_HOURS:.0f} hours of complete data: the prior stands",
         )
     mean, precision = _prior_line(prior)
-    line, covariance = _posterior(change, inputs, mean, precision)
-    if line[1] <= 0.2 * mean[1] or line[0] <= 0.0:
+    line, covariance = _posterior(change, inputs, mean, precision, WINDOW)
+    if line[1] > 0.2 * mean[1] and line[0] > 0.0:
+        theta, spread = _physical(line, covariance)
+    else:
+        theta, spread = _balance(known, prior)
+    if theta[0] <= 0.2 * prior.loss_w_per_k:
         return replace(
             prior, hours=hours, note="heat and temperature do not fit together: the prior stands"
         )
-    theta, spread = _physical(line, covariance)
-    extra = np.hypot(MODEL_SPREAD, HEAT_GUESS_SPREAD if heat_is_estimated else 0.0)
-    loss_sd = float(np.hypot(spread[0], extra * theta[0]))
-    capacity_sd = float(np.hypot(spread[1], extra * theta[1])) * _J_PER_WH
+    guess = HEAT_GUESS_SPREAD if heat_is_estimated else 0.0
+    loss_sd = float(np.hypot(spread[0], np.hypot(MODEL_SPREAD[0], guess) * theta[0]))
+    capacity_sd = float(np.hypot(spread[1], np.hypot(MODEL_SPREAD[1], guess) * theta[1]))
+    capacity_sd *= _J_PER_WH
     if loss_sd > 0.9 * prior.loss_sd and capacity_sd > 0.9 * prior.capacity_sd:
         return replace(
             prior,
@@ -168,7 +180,7 @@ def simulate(
     return out
 
 
-def _windows(known: pd.DataFrame) -> tuple[FloatArray, FloatArray, float, list[str]]:
+def _windows(known: pd.DataFrame, window: int) -> tuple[FloatArray, FloatArray, float, list[str]]:
     """Return changes [K/h] (n,), mean inputs (n, 4), hours of complete data, absent inputs."""
     full = known.reindex(columns=list(COLUMNS))
     absent = []
@@ -178,7 +190,7 @@ def _windows(known: pd.DataFrame) -> tuple[FloatArray, FloatArray, float, list[s
             absent.append(label)
     complete = full.notna().all(axis=1).to_numpy()
     hours = float(complete.sum()) / 2.0
-    if len(full) <= WINDOW:
+    if len(full) <= window:
         return np.zeros(0), np.zeros((0, 4)), hours, absent
     values = full.to_numpy(dtype=np.float64)
     household = values[:, 4] - np.nanmean(values[:, 4]) if complete.any() else values[:, 4]
@@ -191,11 +203,11 @@ def _windows(known: pd.DataFrame) -> tuple[FloatArray, FloatArray, float, list[s
         ],
         axis=1,
     )
-    weights = np.ones(WINDOW + 1)
+    weights = np.ones(window + 1)
     weights[[0, -1]] = 0.5  # readings are means of half-hours: ends count half
-    spans = np.lib.stride_tricks.sliding_window_view(columns, WINDOW + 1, axis=0)
-    inputs = spans @ (weights / WINDOW)
-    change = (values[WINDOW:, 0] - values[:-WINDOW, 0]) / (WINDOW / 2.0)
+    spans = np.lib.stride_tricks.sliding_window_view(columns, window + 1, axis=0)
+    inputs = spans @ (weights / window)
+    change = (values[window:, 0] - values[:-window, 0]) / (window / 2.0)
     usable = np.isfinite(inputs).all(axis=1) & np.isfinite(change)
     return change[usable], inputs[usable], hours, absent
 
@@ -218,10 +230,16 @@ def _prior_line(prior: ThermalEstimate) -> tuple[FloatArray, FloatArray]:
 
 
 def _posterior(
-    change: FloatArray, inputs: FloatArray, mean: FloatArray, precision: FloatArray
+    change: FloatArray,
+    inputs: FloatArray,
+    mean: FloatArray,
+    precision: FloatArray,
+    window: int,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return mode (4,) and covariance (4, 4) of the regression's coefficients."""
-    gram, cross = inputs.T @ inputs / WINDOW, inputs.T @ change / WINDOW
+    """Return mode (k,) and covariance (k, k) of the regression's coefficients."""
+    if not len(change):
+        return mean, np.asarray(np.linalg.inv(precision), dtype=np.float64)
+    gram, cross = inputs.T @ inputs / window, inputs.T @ change / window
     line = mean
     covariance = np.linalg.inv(precision)
     for _ in range(5):
@@ -230,6 +248,21 @@ def _posterior(
         covariance = np.linalg.inv(precision + gram / noise)
         line = covariance @ (precision @ mean + cross / noise)
     return line, np.asarray(covariance, dtype=np.float64)
+
+
+def _balance(known: pd.DataFrame, prior: ThermalEstimate) -> tuple[FloatArray, FloatArray]:
+    """Return (U, C, A, F) and their standard deviations from (9), C being the prior's."""
+    capacity = prior.capacity_j_per_k / _J_PER_WH
+    change, inputs, _, _ = _windows(known, DAY)
+    mean = np.array([prior.loss_w_per_k, prior.solar_aperture_m2, prior.free_heat_w])
+    spread = np.array([prior.loss_sd, 0.7 * mean[1] + 0.2, 0.5 * mean[2] + 50.0])
+    heat = inputs[:, 1] - capacity * change
+    line, covariance = _posterior(heat, -inputs[:, [0, 2, 3]], mean, np.diag(1.0 / spread**2), DAY)
+    known_to = np.sqrt(np.diag(covariance))
+    return (
+        np.array([line[0], capacity, line[1], line[2]]),
+        np.array([known_to[0], prior.capacity_sd / _J_PER_WH, known_to[1], known_to[2]]),
+    )
 
 
 def _physical(line: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
