@@ -1,0 +1,55 @@
+"""Who looked at a home's data: each view by staff leaves a row that the tenant may read.
+
+A page that refreshes by itself continues one view and adds a row only every
+`CONTINUES_S`. Refused views leave a row too.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from ems.domain.ports import LogEntry
+from ems.store.accounts import User
+from web.site import Site
+
+VIEWED = "viewed"
+CONTINUES_S = 600.0
+"""A self-refreshing page counts as one view for this long [wall s]."""
+
+
+class ViewLog:
+    """Writes rows of kind ``viewed`` to the store's log.
+
+    Parameters
+    ----------
+    wall
+        Source of wall time [s], never going back.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._last: dict[tuple[str, str, str], float] = {}
+        self._lock = threading.Lock()
+
+    def record(self, site: Site, user: User, subject: str, page: str, *, refresh: bool) -> None:
+        """Record that ``user`` saw the data of ``subject`` (a home or a block).
+
+        ``refresh`` marks a page that refreshed itself.
+        """
+        key, wall = (user.name, subject, page), self._wall()
+        with self._lock:
+            last = self._last.get(key)
+            if refresh and last is not None and wall - last < CONTINUES_S:
+                return
+            self._last[key] = wall
+        self._write(site, user, subject, page, refused=False)
+
+    def record_refusal(self, site: Site, user: User, subject: str, page: str) -> None:
+        """Record that ``user`` was refused the data of ``subject``."""
+        self._write(site, user, subject, page, refused=True)
+
+    def _write(self, site: Site, user: User, subject: str, page: str, *, refused: bool) -> None:
+        detail = {"by": user.name, "role": user.role.value, "page": page, "refused": refused}
+        site.store.log([LogEntry(site.now(), VIEWED, subject, detail)])

@@ -1,0 +1,191 @@
+"""What the pages of devices show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ems.domain.estate import Device, Dwelling, Estate
+from ems.domain.points import POINTS, DeviceClass, PointId
+from ems.domain.ports import ActiveCommand, Store
+from web.charts import BLUE, TimeChart
+from web.condition import Condition, DeviceState, device_state
+from web.home_queries import SetpointRow, setpoint_rows
+from web.queries import fresh_s
+from web.series import half_hours, kw_steps, times_of
+from web.words import CLASSES, QUALITIES, ROLES, command_words, reading_words
+
+MAIN_POINT = {
+    DeviceClass.METER: ("power_w", "Power", "kW"),
+    DeviceClass.HEAT_PUMP: ("room_temperature_c", "Room temperature at the unit", "°C"),
+    DeviceClass.ROOM_SENSOR: ("temperature_c", "Living-room temperature", "°C"),
+    DeviceClass.INVERTER: ("power_w", "Power, generation below zero", "kW"),
+    DeviceClass.BATTERY: ("power_w", "Power, charging above zero", "kW"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PointRow:
+    """One point of a device: what it is, its value and how far to trust it."""
+
+    name: str
+    description: str
+    value: str
+    quality: str
+    good: bool
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A command the device is under."""
+
+    asks: str
+    release: str
+    expires_at: datetime
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device's page."""
+
+    state: DeviceState
+    role: str
+    kind: str
+    home: Dwelling | None
+    points: tuple[PointRow, ...]
+    never_read: tuple[str, ...]
+    commands: tuple[CommandRow, ...]
+    setpoints: tuple[SetpointRow, ...]
+    chart: TimeChart
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFilter:
+    """What the list is narrowed to; empty means all."""
+
+    block: str = ""
+    kind: str = ""
+    state: str = ""
+
+    def keeps(self, found: DeviceState) -> bool:
+        """Tell whether a device stays in the list."""
+        device = found.device
+        return (
+            self.block in ("", device.block_id)
+            and self.kind in ("", device.device_class.value)
+            and self.state in ("", "online" if found.online else "offline")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One line of the list of devices."""
+
+    state: DeviceState
+    role: str
+    place: str
+
+
+def device_rows(estate: Estate, condition: Condition, wanted: DeviceFilter) -> list[DeviceRow]:
+    """Return the devices that a filter keeps, the lost ones first."""
+    names = {home.id: home.name for home in estate.dwellings()}
+    blocks = {block.id: block.name for block in estate.blocks}
+    rows = [
+        DeviceRow(
+            state,
+            role_words(state.device),
+            ", ".join(
+                word
+                for word in (
+                    names.get(state.device.dwelling_id or ""),
+                    blocks.get(state.device.block_id),
+                )
+                if word
+            ),
+        )
+        for state in condition.devices
+        if wanted.keeps(state)
+    ]
+    return sorted(rows, key=lambda row: row.state.online)
+
+
+def role_words(device: Device) -> str:
+    """Return what a device is for."""
+    return ROLES.get(device.role, CLASSES[device.device_class])
+
+
+def device_view(estate: Estate, store: Store, device: Device, now: datetime) -> DeviceView:
+    """Return a device's page at ``now``."""
+    latest = store.latest([device.id])
+    catalogue = POINTS[device.device_class]
+    rows = [
+        PointRow(
+            name=point_id.point,
+            description=catalogue[point_id.point].description
+            if point_id.point in catalogue
+            else point_id.point,
+            value=reading_words(device.device_class, reading),
+            quality=QUALITIES[reading.quality],
+            good=reading.is_good,
+            age_s=max((now - reading.observed_at).total_seconds(), 0.0),
+        )
+        for point_id, reading in latest.items()
+    ]
+    order = list(catalogue)
+    rows.sort(key=lambda row: order.index(row.name) if row.name in order else len(order))
+    known = {row.name for row in rows}
+    since = now - timedelta(hours=24)
+    home = next((h for h in estate.dwellings() if h.id == device.dwelling_id), None)
+    return DeviceView(
+        state=device_state(
+            device, store.last_good([device.id]).get(device.id), now, fresh_s(estate)
+        ),
+        role=role_words(device),
+        kind=CLASSES[device.device_class],
+        home=home,
+        points=tuple(rows),
+        never_read=tuple(name for name in device.profile.points if name not in known),
+        commands=tuple(
+            _command_row(command)
+            for command in store.active_commands()
+            if command.point_id.device_id == device.id
+        ),
+        setpoints=setpoint_rows(estate, store, [device.id], since, now),
+        chart=_chart(estate, store, device, since, now),
+    )
+
+
+def _command_row(command: ActiveCommand) -> CommandRow:
+    point = command.point_id.point
+    return CommandRow(
+        command_words(point, command.value),
+        command_words(point, command.release_value),
+        command.expires_at,
+        command.confirmed,
+    )
+
+
+def _chart(
+    estate: Estate, store: Store, device: Device, since: datetime, now: datetime
+) -> TimeChart:
+    name, title, unit = MAIN_POINT[device.device_class]
+    point = PointId(device.id, name)
+    frame = half_hours(store, [point], since, now)
+    line = kw_steps(frame, str(point), "Measured", BLUE)
+    if unit != "kW":
+        line = type(line)("Measured", times_of(frame), frame[str(point)].tolist(), BLUE)
+    return TimeChart(
+        key="device",
+        title=title,
+        summary="Half-hour means of the last 24 hours.",
+        unit=unit,
+        start=since,
+        end=now + timedelta(minutes=30),
+        zone=estate.zone,
+        lines=(line,),
+        now=now,
+        from_zero=unit == "kW",
+        decimals=2 if unit == "kW" else 1,
+    )
