@@ -1,11 +1,11 @@
 """The planner of this version: one linear programme a block, solved by HiGHS.
 
-Two things are not linear: a meter at which export is paid better than import costs, and a
-battery where burning energy in its losses would pay. Both are first solved without (the
-export price cut to the import price), which gives a plan at once. Where the first occurs, or
-that plan charges and discharges in one step, it is solved again with binaries in just those
-steps, with the time that is left. The better plan, judged by :mod:`controllers.evaluation`,
-is returned; never a worse one than own thermostats with an idle battery.
+Two things are not linear: a meter must not import and export at once, which would pay where
+export is paid better than import costs, and a battery must not charge and discharge at once,
+which would pay where burning energy is rewarded. Both are first left out. Where the solution
+does either, binaries are added in just those steps and the time that is left is spent on it.
+The better plan, judged by :mod:`controllers.evaluation`, is returned; never a worse one than
+own thermostats with an idle battery.
 """
 
 from __future__ import annotations
@@ -17,13 +17,8 @@ import numpy as np
 from highspy import Highs, HighsModelStatus, HighsSolution
 
 from controllers.evaluation import Decision, Evaluation, evaluate
-from controllers.fallback import (
-    crude_bound_gbp,
-    fallback_schedule,
-    thermostat_decision,
-    to_schedule,
-)
-from controllers.model import NO_INDEX, IndexArray, Programme, build, most_export_kw, most_import_kw
+from controllers.fallback import fallback_schedule, thermostat_decision, to_schedule
+from controllers.model import NO_INDEX, IndexArray, Programme, build
 from controllers.reasons import Prices, battery_reasons, home_reasons
 from controllers.stacked import Stacked, stack
 from ems.domain.errors import InvalidInputError
@@ -47,7 +42,7 @@ added, so presolve and the search for first solutions cost more than they give."
 TRACE_KW = 1e-6
 """Less than this [kW] is a solver's rounding, not a flow."""
 MAX_ROUNDS = 3
-"""How often binaries are added for a battery that charges and discharges at once."""
+"""How often binaries are added."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,24 +123,21 @@ class HighsPlanner:
 
 
 def _solve(model: Stacked, deadline_s: float) -> _Best | None:
-    problem = model.problem
-    inverted = problem.export_gbp_per_kwh > problem.import_gbp_per_kwh
-    cut = np.minimum(problem.export_gbp_per_kwh, problem.import_gbp_per_kwh)
-    programme = build(model, export_price=cut, one_way=NO_INDEX, exclusive=NO_INDEX)
-    first = _run(programme, deadline_s)
-    if first.status != HighsModelStatus.kOptimal:
+    programme = build(model)
+    solution = _run(programme, deadline_s)
+    if solution.status != HighsModelStatus.kOptimal:
         return None
-    decision, at_once = _decision(model, programme, first)
-    found = evaluate(model, decision)
-    one_way = np.flatnonzero(
-        inverted & (most_import_kw(model) > TRACE_KW) & (most_export_kw(model) > TRACE_KW)
-    ).astype(np.int32)
-    # What the cut price can have hidden is at most the difference on all possible export.
-    hidden = np.maximum(problem.export_gbp_per_kwh - cut, 0.0) * most_export_kw(model)
-    bound = first.objective_gbp - float(np.sum(model.dt_h * hidden))
-    best = _Best(decision, found, bound, _prices(model, programme, first), first.seconds)
-    if one_way.size or inverted.any() or at_once.size:
-        best = _with_binaries(model, best, one_way, at_once, deadline_s)
+    decision, at_once = _decision(model, programme, solution)
+    best = _Best(
+        decision,
+        evaluate(model, decision),
+        solution.bound_gbp,
+        _prices(model, programme, solution),
+        solution.seconds,
+    )
+    both_ways = _both_ways(programme, solution)
+    if at_once.size or both_ways.size:
+        best = _with_binaries(model, best, both_ways, at_once, deadline_s)
     own = thermostat_decision(model)
     own_found = evaluate(model, own)
     if own_found.objective_gbp < best.found.objective_gbp:
@@ -154,19 +146,14 @@ def _solve(model: Stacked, deadline_s: float) -> _Best | None:
 
 
 def _with_binaries(
-    model: Stacked, best: _Best, one_way: IndexArray, at_once: IndexArray, deadline_s: float
+    model: Stacked, best: _Best, one_way: IndexArray, exclusive: IndexArray, deadline_s: float
 ) -> _Best:
-    problem = model.problem
-    export_price = np.array(problem.export_gbp_per_kwh, dtype=np.float64)
-    negative = np.minimum(problem.import_gbp_per_kwh, export_price) < 0
-    exclusive = at_once
-    if problem.battery is not None and at_once.size:
-        exclusive = np.union1d(at_once, np.flatnonzero(negative)).astype(np.int32)
+    """Forbid two things at once where they occurred, until they no longer do."""
     for _ in range(MAX_ROUNDS):
         left = deadline_s - best.seconds
         if left <= 0:
             break
-        programme = build(model, export_price=export_price, one_way=one_way, exclusive=exclusive)
+        programme = build(model, one_way=one_way, exclusive=exclusive)
         solution = _run(programme, left)
         best = replace(
             best,
@@ -178,17 +165,17 @@ def _with_binaries(
         decision, at_once = _decision(model, programme, solution)
         found = evaluate(model, decision)
         if found.objective_gbp <= best.found.objective_gbp:
-            best = replace(best, decision=decision, found=found)
-            if programme.binaries.size == 0:
-                best = replace(best, prices=_prices(model, programme, solution))
-            else:
-                fixed = _run(programme, max(left, 1.0), fix=solution.columns)
-                best = replace(best, seconds=best.seconds + fixed.seconds)
-                if fixed.status == HighsModelStatus.kOptimal:
-                    best = replace(best, prices=_prices(model, programme, fixed))
-        if at_once.size == 0:
+            fixed = _run(programme, max(left, 1.0), fix=solution.columns)
+            best = replace(
+                best, decision=decision, found=found, seconds=best.seconds + fixed.seconds
+            )
+            if fixed.status == HighsModelStatus.kOptimal:
+                best = replace(best, prices=_prices(model, programme, fixed))
+        both_ways = _both_ways(programme, solution)
+        if not at_once.size and not both_ways.size:
             break
         exclusive = np.union1d(exclusive, at_once).astype(np.int32)
+        one_way = np.union1d(one_way, both_ways).astype(np.int32)
     return best
 
 
@@ -251,6 +238,13 @@ def _decision(
     return Decision(heat, np.where(np.abs(flow) > TRACE_KW, flow, 0.0)), at_once
 
 
+def _both_ways(programme: Programme, solution: _Solution) -> IndexArray:
+    """Return the steps in which the shared meter would import and export at once."""
+    bought = np.sum([solution.columns[column] for column in programme.bought], axis=0)
+    sold = np.sum([solution.columns[column] for column in programme.sold], axis=0)
+    return np.flatnonzero(np.minimum(bought, sold) > TRACE_KW).astype(np.int32)
+
+
 def _prices(model: Stacked, programme: Programme, solution: _Solution) -> Prices:
     """Read marginal prices off the duals, for one more kWh in each place and step."""
     problem = model.problem
@@ -266,6 +260,3 @@ def _prices(model: Stacked, programme: Programme, solution: _Solution) -> Prices
         shared = shared + limit
     heat = -solution.row_duals[programme.room_row] * model.gain_k_per_kw / dt
     return Prices(shared=np.asarray(shared), homes=np.asarray(homes), heat=np.asarray(heat))
-
-
-__all__ = ["HighsPlanner", "crude_bound_gbp", "fallback_schedule"]

@@ -63,6 +63,8 @@ class Programme:
     shared_row: IndexArray = field(default_factory=no_index)
     feeder_row: IndexArray = field(default_factory=no_index)
     binaries: IndexArray = field(default_factory=no_index)
+    bought: list[IndexArray] = field(default_factory=list)
+    sold: list[IndexArray] = field(default_factory=list)
 
     def add_columns(
         self, cost: FloatArray, upper: FloatArray | float, lower: FloatArray | float = 0.0
@@ -120,15 +122,12 @@ class Programme:
 
 
 def build(
-    model: Stacked, *, export_price: FloatArray, one_way: IndexArray, exclusive: IndexArray
+    model: Stacked, *, one_way: IndexArray = NO_INDEX, exclusive: IndexArray = NO_INDEX
 ) -> Programme:
     """Return the programme of a block.
 
     Parameters
     ----------
-    export_price
-        Price of export at the shared meter [£/kWh], shape (steps,); above the import price
-        only in the steps of ``one_way``.
     one_way
         Steps in which import and export at the shared meter exclude each other by a binary.
     exclusive
@@ -137,7 +136,7 @@ def build(
     programme = Programme()
     _rooms(programme, model)
     _battery(programme, model, exclusive)
-    _shared_meter(programme, model, export_price, one_way)
+    _shared_meter(programme, model, one_way)
     return programme
 
 
@@ -206,20 +205,19 @@ def _battery(programme: Programme, model: Stacked, exclusive: IndexArray) -> Non
         programme.put(row, charging, discharge_max)
 
 
-def _shared_meter(
-    programme: Programme, model: Stacked, export_price: FloatArray, one_way: IndexArray
-) -> None:
+def _shared_meter(programme: Programme, model: Stacked, one_way: IndexArray) -> None:
     """Add the balance of the meter that PV and battery share, and of the feeder."""
     problem = model.problem
     dt = model.dt_h
     buy = problem.import_gbp_per_kwh * dt
-    sell = -export_price * dt
+    sell = -problem.export_gbp_per_kwh * dt
     greatest = most_import_kw(model), most_export_kw(model)
     if problem.pooled:
         bought, sold = _feeder_segments(programme, model, buy, sell, greatest)
     else:
         bought = [programme.add_columns(buy, greatest[0])]
         sold = [programme.add_columns(sell, greatest[1])]
+    programme.bought, programme.sold = bought, sold
     row = _balance(programme, model.landlord_fixed_kw, bought, sold)
     programme.shared_row = row
     _steer(programme, model, row, with_homes=problem.pooled)
@@ -231,18 +229,48 @@ def _shared_meter(
         into, out = _feeder_segments(programme, model, free, free, whole)
         programme.feeder_row = _balance(programme, model.fixed_kw, into, out)
         _steer(programme, model, programme.feeder_row, with_homes=True)
+    _no_round_trip(programme, model)
     if one_way.size:
-        importing = programme.add_columns(np.zeros(one_way.size), 1.0)
-        programme.binaries = np.concatenate([programme.binaries, importing])
-        zero = np.zeros(one_way.size)
-        row = programme.add_rows(zero - np.inf, zero)
-        for column in bought:
-            programme.put(row, column[one_way], 1.0)
-        programme.put(row, importing, -greatest[0][one_way])
-        row = programme.add_rows(zero - np.inf, greatest[1][one_way])
-        for column in sold:
-            programme.put(row, column[one_way], 1.0)
-        programme.put(row, importing, greatest[1][one_way])
+        _one_way(programme, one_way, greatest)
+
+
+def _no_round_trip(programme: Programme, model: Stacked) -> None:
+    """Where export is paid better than import costs, let only what is there be exported.
+
+    A meter that runs one way at a time exports at most what the battery discharges and what
+    generation leaves of the fixed load:
+
+        sold <= discharge + max(-fixed, 0)                                         (3)
+
+    True of every real flow, it takes the profit out of buying and selling in one step, so
+    that binaries are hardly ever needed.
+    """
+    problem = model.problem
+    inverted = np.flatnonzero(problem.export_gbp_per_kwh > problem.import_gbp_per_kwh)
+    if not inverted.size or not programme.discharge.size:
+        return
+    left_over = np.maximum(-model.landlord_fixed_kw[inverted], 0.0)
+    row = programme.add_rows(np.full(inverted.size, -np.inf), left_over)
+    for column in programme.sold:
+        programme.put(row, column[inverted], 1.0)
+    programme.put(row, programme.discharge[inverted], -1.0)
+
+
+def _one_way(
+    programme: Programme, steps: IndexArray, greatest: tuple[FloatArray, FloatArray]
+) -> None:
+    """Let the shared meter run one way at a time in these steps."""
+    importing = programme.add_columns(np.zeros(steps.size), 1.0)
+    programme.binaries = np.concatenate([programme.binaries, importing])
+    zero = np.zeros(steps.size)
+    row = programme.add_rows(zero - np.inf, zero)
+    for column in programme.bought:
+        programme.put(row, column[steps], 1.0)
+    programme.put(row, importing, -greatest[0][steps])
+    row = programme.add_rows(zero - np.inf, greatest[1][steps])
+    for column in programme.sold:
+        programme.put(row, column[steps], 1.0)
+    programme.put(row, importing, greatest[1][steps])
 
 
 def _feeder_segments(

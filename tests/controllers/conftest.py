@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from controllers.dispatch import dispatch
+from controllers.problem import build_problem
+from ems.domain.forecasts import Forecast
 from ems.domain.plans import BatteryProblem, HomeProblem, SchedulingProblem
+from ems.domain.points import PointId
+from ems.domain.readings import Reading, Snapshot
+from ems.domain.thermal import ThermalEstimate
+from ems.settings import load_estate
 
 LONDON = ZoneInfo("Europe/London")
 START = datetime(2023, 12, 1, 12, tzinfo=UTC)
@@ -74,3 +83,93 @@ def make_problem(
         contracted_import_w=np.full(steps, contracted_w),
         export_limit_w=np.full(steps, 50e3),
     )
+
+
+# --- the demonstration estate, with readings and forecasts made up by the test ------------
+
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "demo" / "estate.yaml"
+
+
+@functools.cache
+def demo_estate():
+    return load_estate(CONFIG)
+
+
+def readings(block, now, *, rooms=20.0, changes=None, pump_w=900.0, import_w=30e3, soc=50.0):
+    """Fresh readings of a whole block; ``rooms`` may name homes; ``changes`` may remove any."""
+    values = {}
+    for home in block.dwellings:
+        room = rooms.get(home.id, 20.0) if isinstance(rooms, dict) else rooms
+        power = pump_w.get(home.id, 900.0) if isinstance(pump_w, dict) else pump_w
+        values[PointId(home.room_sensor_id, "temperature_c")] = room
+        values[PointId(home.heat_pump.power_device_id, "power_w")] = power
+        values[PointId(home.heat_pump.device_id, "outdoor_temperature_c")] = 4.0
+        values[PointId(home.meter.device_id, "household_power_w")] = 300.0
+    values[PointId(block.block_meter.device_id, "power_w")] = import_w
+    if block.landlord_meter is not None:
+        values[PointId(block.landlord_meter.device_id, "power_w")] = 2e3
+    values[PointId(block.battery.device_id, "soc_pct")] = soc
+    values[PointId(block.battery.device_id, "power_w")] = 0.0
+    values.update(changes or {})
+    return Snapshot(now, {key: Reading(key, now, v) for key, v in values.items() if v is not None})
+
+
+def prior_estimates(estate):
+    result = {}
+    for home in estate.dwellings():
+        prior = estate.thermal_priors[home.epc_band]
+        loss = prior.loss_w_per_k_m2 * home.floor_area_m2
+        capacity = prior.capacity_wh_per_k_m2 * home.floor_area_m2 * 3600
+        result[home.id] = ThermalEstimate(
+            home.id, loss, loss * prior.spread, capacity, capacity * prior.spread, 2.0, 200.0
+        )
+    return result
+
+
+def make_forecasts(block, start, steps=48, *, outdoor=4.0, leave_out=()):
+    def flat(target, subject, value):
+        mean = np.broadcast_to(np.asarray(value, float), (steps,)).copy()
+        return Forecast(target, subject, start, start, 1800, mean, {0.5: mean})
+
+    hours = np.arange(steps) / 2
+    made = [
+        flat("outdoor_c", "demo", outdoor),
+        flat("irradiance_w_m2", "demo", 0.0),
+        flat("pv_w", block.id, 8e3 * np.clip(np.sin((hours - 20) / 6 * np.pi), 0, 1)),
+        flat("communal_w", block.id, 1200.0),
+    ]
+    for home in block.dwellings:
+        made += [flat("load_w", home.id, 350.0), flat("hot_water_w", home.id, 120.0)]
+    return [each for each in made if (each.target, each.subject) not in leave_out]
+
+
+def demo_problem(block_id="A", *, now=START, snapshot=None, forecasts=None, steps=48, **changes):
+    estate = demo_estate()
+    block = estate.block(block_id)
+    given = {
+        "zone": estate.zone,
+        "now": now,
+        "start": now,
+        "steps": steps,
+        "step_s": 1800,
+        "forecasts": make_forecasts(block, now) if forecasts is None else forecasts,
+        "estimates": prior_estimates(estate),
+        "snapshot": snapshot or readings(block, now),
+        "rules": estate.control,
+    }
+    given.update(changes)
+    return build_problem(block, **given)
+
+
+def demo_dispatch(block_id="A", *, schedule=None, snapshot=None, now=START, **changes):
+    estate = demo_estate()
+    block = estate.block(block_id)
+    given = {
+        "zone": estate.zone,
+        "rules": estate.control,
+        "devices": estate.devices,
+        "estimates": prior_estimates(estate),
+        "previous": {},
+    }
+    given.update(changes)
+    return dispatch(block, schedule, snapshot or readings(block, now), now, **given)
