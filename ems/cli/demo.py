@@ -1,0 +1,187 @@
+"""``ems demo``: the demonstration estate, all processes together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ems.cli.estate import STORE_FILE, open_estate
+from ems.cli.options import config_option, examples, state_option
+from ems.demo.start import (
+    HISTORY_META,
+    anchor_clock,
+    forget,
+    make_sign_ins,
+    require_demonstration,
+    require_free_ports,
+    resume_or_start,
+)
+from ems.demo.supervisor import Child, Supervisor
+from ems.domain.errors import HearthError
+from ems.domain.estate import Estate
+from ems.domain.ports import Store
+from ems.store import open_store
+
+FIRST_PAGE_WAIT_S = 60.0
+STOP_ORDER = ("web", "control", "guard", "field")
+
+
+@click.command(
+    epilog=examples(
+        "ems demo                           on http://127.0.0.1:8080, real time\n"
+        "ems demo --port 8090 --speed 30    half a minute passes in a second\n"
+        "ems demo --fresh                   forget what happened and start anew"
+    )
+)
+@config_option
+@state_option
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    envvar="PORT",
+    type=click.IntRange(1, 65535),
+    help="Where the pages are served (or PORT).",
+)
+@click.option(
+    "--speed",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 60.0),
+    help="Estate seconds that pass in a second, at most 60.",
+)
+@click.option("--fresh", is_flag=True, help="Delete this demonstration's state first.")
+def demo(config: Path, state: Path, port: int, speed: float, fresh: bool) -> None:
+    """Start the demonstration: simulated field, control, guard and pages.
+
+    The first start makes five weeks of history (under a minute). Ctrl-C ends all
+    processes; the next start goes on where this one stopped. A process that dies is
+    started again.
+    """
+    estate = open_estate(config)
+    starts_at = require_demonstration(estate)
+    children = _children(config, state, port)
+    supervisor = Supervisor(children, state, STOP_ORDER)
+    ended = supervisor.end_leftovers()
+    if ended:
+        click.echo(f"Ended what an earlier demonstration had left running: {', '.join(ended)}")
+    if fresh:
+        forget(state)
+        supervisor = Supervisor(children, state, STOP_ORDER)
+    require_free_ports(
+        [("--port", "127.0.0.1", port)]
+        + [
+            (f"gateways.{gateway.id}", gateway.host, gateway.port)
+            for gateway in estate.gateways.values()
+        ]
+    )
+    store = open_store(state / STORE_FILE)
+    if store.meta(HISTORY_META) is None:
+        _make_history(estate, config, store)
+    now = resume_or_start(store, starts_at)
+    anchor_clock(state, now, speed)
+    store.close()
+    from ems.store.accounts import ACCOUNTS_FILE, Accounts
+
+    sign_ins = make_sign_ins(Accounts(state / ACCOUNTS_FILE), estate)
+    os.environ.setdefault("HEARTH_SECRET_KEY", secrets.token_hex(32))
+    _run(supervisor, estate, port, speed, sign_ins)
+
+
+def _children(config: Path, state: Path, port: int) -> list[Child]:
+    common = ["--config", str(config), "--state", str(state)]
+    base = [sys.executable, "-m", "ems.cli"]
+    return [
+        Child("field", [*base, "field", "run", *common]),
+        Child("control", [*base, "serve", *common]),
+        Child("guard", [*base, "guard", *common]),
+        Child("web", [*base, "web", *common, "--port", str(port)]),
+    ]
+
+
+def _make_history(estate: Estate, config: Path, store: Store) -> None:
+    from ems.demo.history import HistoryMaker
+    from ems.field.parameters import load_parameters
+    from ems.service.logs import configure
+
+    configure("demo", level="WARNING")
+    until = require_demonstration(estate)
+    maker = HistoryMaker(estate, load_parameters(config.parent / "field.yaml"), store, until)
+    with click.progressbar(
+        length=1000, label="Making five weeks of history", file=sys.stdout
+    ) as progress:
+        shown = 0
+
+        def show(share: float) -> None:
+            nonlocal shown
+            progress.update(int(share * 1000) - shown)
+            shown = int(share * 1000)
+
+        asyncio.run(maker.make(show))
+
+
+def _run(
+    supervisor: Supervisor,
+    estate: Estate,
+    port: int,
+    speed: float,
+    sign_ins: list[tuple[str, str, str]],
+) -> None:
+    from ems.service.logs import configure
+
+    configure("demo")
+
+    def end(*_: Any) -> None:
+        supervisor.request_stop()
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    supervisor.start()
+    watcher = threading.Thread(target=supervisor.watch, daemon=True)
+    watcher.start()
+    address = f"http://127.0.0.1:{port}"
+    failed = False
+    if _first_page(address, watcher):
+        click.echo(f"\n{estate.name} is on {address}  (estate time runs at ×{speed:g})\n")
+        for who, name, password in sign_ins:
+            click.echo(f"  {who:<34} {name:<10} {password}")
+        click.echo("\nThese sign-ins exist only for this run. Ctrl-C ends everything.\n")
+    elif watcher.is_alive():
+        failed = True
+        click.echo(f"Error: the pages did not come up on {address}. The last lines of each log:")
+        for name in STOP_ORDER:
+            click.echo(f"--- {name}\n{supervisor.last_lines(name)}")
+        supervisor.request_stop()
+    watcher.join()
+    click.echo("Ending: devices are handed back …")
+    supervisor.stop()
+    click.echo("Ended. `make run` goes on from here.")
+    if failed:
+        raise HearthError(
+            "the demonstration did not start", remedy="Mend what the logs above name, try again."
+        )
+
+
+def _first_page(address: str, watcher: threading.Thread) -> bool:
+    """Wait until the pages answer at all; whether all is well is for `/healthz` to say."""
+    end = time.monotonic() + FIRST_PAGE_WAIT_S
+    while time.monotonic() < end and watcher.is_alive():
+        try:
+            with urllib.request.urlopen(f"{address}/healthz", timeout=2.0):  # noqa: S310 - our own address
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            watcher.join(0.25)
+    return False
