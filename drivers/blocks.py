@@ -128,14 +128,14 @@ def plan(
     return BlockPlan(blocks, slots, tuple(absent))
 
 
-def constant_blocks(profile: DeviceProfile) -> tuple[Block, ...]:
-    """Plan the reads of the registers that identify a device."""
+def identity_blocks(profile: DeviceProfile) -> tuple[Block, ...]:
+    """Plan the reads of the registers that identify a device; gaps are not crossed."""
     atoms = {
         Atom(None, space, address, 1)
-        for space, registers in (profile.constants or {}).items()
-        for address in registers
+        for space, addresses in (profile.identified_by or {}).items()
+        for address in addresses
     }
-    return tuple(_blocks(atoms, profile.max_block, profile.bridge_gaps, frozenset()))
+    return tuple(_blocks(atoms, profile.max_block, False, frozenset()))
 
 
 def learn(knowledge: Knowledge, refused: Block) -> Knowledge:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from drivers.blocks import Block, BlockPlan, Knowledge, constant_blocks, learn, plan
+from drivers.blocks import Block, BlockPlan, Knowledge, identity_blocks, learn, plan
 from drivers.codec import Decoded, PointCodec, WriteMessage
 from drivers.line import GATEWAY_CODES, Backoff, GatewayLine, Priority
 from drivers.quality import CounterState, judge_counter
@@ -99,7 +99,7 @@ class DeviceSession:
         self._knowledge = Knowledge()
         self._plans: dict[tuple[str, ...], BlockPlan] = {}
         self._counters: dict[str, CounterState] = {}
-        self._identified = not device.profile.constants
+        self._identified = not device.profile.identified_by
         self.link_lost = False
         self._answered = False
         self._learnt_at: datetime | None = None
@@ -185,7 +185,7 @@ class DeviceSession:
         """
         self._forget()
         self._answered = False
-        self._identified = not self.profile.constants
+        self._identified = not self.profile.identified_by
         if self.backoff.fail(self.line.wall()):
             log.warning("device_lost", device=self.device.id, detail=describe(reply))
 
@@ -205,7 +205,7 @@ class DeviceSession:
         )
 
     async def _identify(self, priority: Priority, timeout_s: float | None) -> Reply | None:
-        for block in constant_blocks(self.profile):
+        for block in identity_blocks(self.profile):
             reply = await self._read_block(block, priority, timeout_s)
             if not isinstance(reply, Answer):
                 return reply

@@ -208,8 +208,11 @@ class DeviceProfile:
         Whether a block read may cross addresses that no point uses: the device answers
         for them (with whatever it likes).
     constants
-        Registers with fixed contents by space and address: markers and model headers
-        that identify the device; served by the simulated field, checked by drivers.
+        Registers with fixed contents by space and address: markers and model headers;
+        served by the simulated field.
+    identified_by
+        Addresses of the constants by which drivers make sure, before anything else, that
+        this is such a device.
     write_function
         ``"auto"`` (FC06 for one register, FC16 for more) or ``"fc16"``.
     enter_control
@@ -240,6 +243,7 @@ class DeviceProfile:
     max_block: int = 125
     bridge_gaps: bool = False
     constants: Mapping[Space, Mapping[int, int]] | None = None
+    identified_by: Mapping[Space, tuple[int, ...]] | None = None
     write_function: str = "auto"
     enter_control: tuple[tuple[str, float], ...] = ()
     release: tuple[tuple[str, float], ...] = ()

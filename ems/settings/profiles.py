@@ -87,6 +87,7 @@ class _Profile(_Strict):
     write_function: Literal["auto", "fc16"] = "auto"
     sources: Annotated[tuple[str, ...], Field(min_length=1)]
     constants: dict[Space, dict[_Register, _Register]] = {}
+    identified_by: dict[Space, tuple[_Register, ...]] = {}
     points: Annotated[dict[str, _Point], Field(min_length=1)]
     enter_control: tuple[tuple[str, _Finite], ...] = ()
     release: tuple[tuple[str, _Finite], ...] = ()
@@ -215,6 +216,10 @@ def _profile_faults(raw: _Profile, stem: str) -> list[_Found]:
         found.extend(_canonical_faults(raw.device_class, where, name, kind=PointKind.STATE))
         if name in raw.points:
             found.append((where, "has a register too", name, "Keep one of the two."))
+        cadences = {raw.points[flag].cadence for flag, _ in flags if flag in raw.points}
+        if len(cadences) > 1:
+            problem = "uses flags of different cadences"
+            found.append((where, problem, sorted(cadences), "Read them together."))
         found.extend(
             (where, "uses a flag that is no point of this profile", flag, "Name a point.")
             for flag, _ in flags
@@ -228,6 +233,12 @@ def _profile_faults(raw: _Profile, stem: str) -> list[_Found]:
         (f"constants.{space}", "only registers can hold constants", str(space), "Use holding.")
         for space in raw.constants
         if space in _BIT_SPACES
+    )
+    found.extend(
+        (f"identified_by.{space}", "is no constant of this profile", address, "Add it there.")
+        for space, addresses in raw.identified_by.items()
+        for address in addresses
+        if address not in raw.constants.get(space, {})
     )
     return found
 
@@ -357,6 +368,7 @@ def _to_domain(raw: _Profile) -> DeviceProfile:
         max_block=raw.max_block,
         bridge_gaps=raw.bridge_gaps,
         constants=raw.constants or None,
+        identified_by=raw.identified_by or None,
         write_function=raw.write_function,
         enter_control=raw.enter_control,
         release=raw.release,
