@@ -24,11 +24,11 @@ from ems.settings.quantities import (
     Label,
     Minutes,
     Percent,
+    PollS,
     Port,
     PowerKw,
     PriceP,
     RoomC,
-    Seconds,
     StandingP,
     Text,
     TimeOfDay,
@@ -84,34 +84,40 @@ class DataSection(Section):
 class ControlSection(Section):
     """Periods and margins of the control process."""
 
-    poll_fast_s: Seconds = Field(
+    poll_fast_s: PollS = Field(
         _RULES.poll_fast_s, description="Between two readings of fast points."
     )
-    poll_normal_s: Seconds = Field(
+    poll_normal_s: PollS = Field(
         _RULES.poll_normal_s, description="Between two readings of ordinary points."
     )
-    poll_slow_s: Seconds = Field(
+    poll_slow_s: PollS = Field(
         _RULES.poll_slow_s, description="Between two readings of slow points."
     )
-    dispatch_s: Seconds = Field(_RULES.dispatch_s, description="Between two rounds of setpoints.")
-    plan_s: Seconds = Field(_RULES.plan_s, description="Between two plans.")
-    plan_horizon_s: Seconds = Field(_RULES.plan_horizon_s, description="How far a plan looks.")
-    plan_max_age_s: Seconds = Field(
+    dispatch_s: Annotated[float, Between("s", 5, 300)] = Field(
+        _RULES.dispatch_s, description="Between two rounds of setpoints."
+    )
+    plan_s: Annotated[float, Between("s", 300, 7200)] = Field(
+        _RULES.plan_s, description="Between two plans."
+    )
+    plan_horizon_s: Annotated[float, Between("s", 86400, 172800)] = Field(
+        _RULES.plan_horizon_s, description="How far a plan looks."
+    )
+    plan_max_age_s: Annotated[float, Between("s", 600, 86400)] = Field(
         _RULES.plan_max_age_s,
         description="A plan older than this is no longer followed.",
     )
-    command_life_s: Seconds = Field(
+    command_life_s: Annotated[float, Between("s", 60, 900)] = Field(
         _RULES.command_life_s, description="How long a setpoint holds unless it is renewed."
     )
     command_spread_s: Annotated[float, Between("s", 0, 3600)] = Field(
         _RULES.command_spread_s,
         description="Expiries are spread over the homes by up to this much.",
     )
-    guard_after_s: Seconds = Field(
+    guard_after_s: Annotated[float, Between("s", 60, 900)] = Field(
         _RULES.guard_after_s,
         description="The guard acts when the control process was silent for this long.",
     )
-    guard_period_s: Seconds = Field(
+    guard_period_s: Annotated[float, Between("s", 5, 300)] = Field(
         _RULES.guard_period_s, description="Between two looks of the guard."
     )
     preheat_max_k: Annotated[float, Between("K", 0, 5)] = Field(

@@ -684,7 +684,8 @@ def edit_prices(site: Site, edit: Callable[[list[str]], list[str]]) -> None:
 
 
 def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-2000])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
 
 def drop_point(path: Path, point: str) -> None:
