@@ -40,12 +40,20 @@ cdef void _held(
     double[::1] high,
     double[::1] covered,
 ) noexcept nogil:
-    """Gauges and states: each good value holds until the next reading, at most ``hold``."""
-    cdef Py_ssize_t slots = mean.shape[0]
-    cdef Py_ssize_t i, k
-    cdef long long begin, until, edge, part
-    cdef long long end = start + slots * step
+    """Gauges and states: each good value holds until the next reading, at most ``hold``.
+
+    Time only goes forward, so one step is under way at a time. Its mean is summed as
+    the difference from its first value: constants stay exact.
+    """
+    cdef Py_ssize_t i
+    cdef Py_ssize_t k = -1
+    cdef long long begin, until, part
+    cdef long long known = 0
+    cdef long long edge = start
+    cdef long long end = start + mean.shape[0] * step
     cdef double value
+    cdef double base = 0.0
+    cdef double total = 0.0
     for i in range(first, last):
         value = values[i]
         if not _is_good(value, quality[i]):
@@ -58,28 +66,46 @@ cdef void _held(
             begin = start
         if until > end:
             until = end
-        if until <= begin:
-            continue
-        k = <Py_ssize_t>((begin - start) // step)
         while begin < until:
-            edge = start + (k + 1) * step
+            if begin >= edge:
+                if k >= 0:
+                    _close(&mean[k], &covered[k], low[k], high[k], base, total, known)
+                if begin < edge + step:
+                    k += 1
+                else:
+                    k = <Py_ssize_t>((begin - start) // step)
+                edge = start + (k + 1) * step
+                base = value
+                total = 0.0
+                known = 0
+                low[k] = value
+                high[k] = value
             part = (until if until < edge else edge) - begin
-            covered[k] += part
-            if is_state or covered[k] == part:
-                mean[k] = value
+            known += part
+            if is_state:
+                base = value
             else:
-                # Running mean: constants stay exact, large sums never build up.
-                mean[k] += (value - mean[k]) * (part / covered[k])
-            _widen(&low[k], &high[k], value)
+                total += (value - base) * part
+            if value < low[k]:
+                low[k] = value
+            elif value > high[k]:
+                high[k] = value
             begin += part
-            k += 1
-    if not is_state:
-        for k in range(slots):
-            # Rounding must not carry a mean past the extremes.
-            if mean[k] < low[k]:
-                mean[k] = low[k]
-            elif mean[k] > high[k]:
-                mean[k] = high[k]
+    if k >= 0:
+        _close(&mean[k], &covered[k], low[k], high[k], base, total, known)
+
+
+cdef inline void _close(
+    double* mean, double* covered, double low, double high,
+    double base, double total, long long known,
+) noexcept nogil:
+    """Finish a step; rounding must not carry its mean past the extremes."""
+    covered[0] = known
+    mean[0] = base + total / known
+    if mean[0] < low:
+        mean[0] = low
+    elif mean[0] > high:
+        mean[0] = high
 
 
 cdef bint _is_glitch(
