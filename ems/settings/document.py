@@ -40,7 +40,7 @@ def path_text(path: Path_) -> str:
 
 @dataclass(slots=True)
 class Findings:
-    """Faults found so far, each at one place; the first word on a place stands.
+    """Faults found so far, each once.
 
     Attributes
     ----------
@@ -52,6 +52,7 @@ class Findings:
 
     lines: dict[Path_, int] = field(default_factory=dict)
     faults: dict[tuple[Path_, str], Fault] = field(default_factory=dict)
+    _paths: set[Path_] = field(default_factory=set)
 
     def add(self, path: Path_, problem: str, value: Any = None, remedy: str = "") -> None:
         """Keep a fault at ``path``; its line is that of the nearest part that exists."""
@@ -65,10 +66,11 @@ class Findings:
         )
         fault = Fault(path_text(path), problem, _short(value), remedy, line)
         self.faults.setdefault((path, problem), fault)
+        self._paths.add(path)
 
     def faulty(self, path: Path_) -> bool:
         """Whether a fault stands at exactly this path."""
-        return any(known == path for known, _ in self.faults)
+        return path in self._paths
 
     def listed(self) -> tuple[Fault, ...]:
         """Return all faults in order of the file, those without a line first."""

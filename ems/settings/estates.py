@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ems.domain.errors import ConfigurationError, Fault
+from ems.domain.errors import ConfigurationError
 from ems.domain.estate import Estate
 from ems.settings.build import build_estate
 from ems.settings.checks import run_checks
@@ -33,8 +33,5 @@ def load_estate(path: Path) -> Estate:
     file = check_shape(EstateFile, raw, findings)
     sources = run_checks(Node((), raw, findings), folder)
     if file is None or findings.faults:
-        raise ConfigurationError(str(path), findings.listed() or _NO_REASON)
+        raise ConfigurationError(str(path), findings.listed())
     return build_estate(file, sources, folder)
-
-
-_NO_REASON = (Fault("(file)", "the file cannot be used", None, "See docs/configuration.md."),)
