@@ -43,6 +43,11 @@ _WRONG_KIND = {
 }
 
 
+def names_secret(key: str) -> bool:
+    """Whether a key holds a secret, and not the name of a variable or a hash."""
+    return SECRET.search(key) is not None and not key.lower().endswith(("_env", "_hash"))
+
+
 def check_shape(model: type[_Model], raw: Any, findings: Findings) -> _Model | None:
     """Return ``raw`` as ``model``, or ``None`` with all faults in ``findings``."""
     find_secrets(raw, (), findings)
@@ -60,7 +65,7 @@ def check_shape(model: type[_Model], raw: Any, findings: Findings) -> _Model | N
         path = _path(detail["loc"])
         if detail["type"] == "missing" and path in renamed:
             continue  # the key stands there under another name; that is said once
-        if detail["type"] == "extra_forbidden" and SECRET.search(str(path[-1])):
+        if detail["type"] == "extra_forbidden" and names_secret(str(path[-1])):
             continue  # found by find_secrets
         problem, value, remedy = _describe(model, path, detail)
         findings.add(path, problem, value, remedy)
@@ -71,7 +76,7 @@ def find_secrets(raw: Any, path: Path_, findings: Findings) -> None:
     """Refuse plain values under keys that name secrets; the value is not repeated."""
     if isinstance(raw, dict):
         for key, value in raw.items():
-            if SECRET.search(key) and not key.lower().endswith(("_env", "_hash")):
+            if names_secret(key):
                 remedy = "Take it out, change the secret, and give it in the environment."
                 findings.add((*path, key), "a secret stands in the file", None, remedy)
             else:
