@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import functools
+import math
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pytest
 
 from controllers.dispatch import dispatch
+from controllers.evaluation import (
+    CEILING_GBP_PER_KH,
+    CONTRACTED_GBP_PER_KWH,
+    EXPORT_GBP_PER_KWH,
+    FLOOR_GBP_PER_KH,
+    PHYSICAL_GBP_PER_KWH,
+)
 from controllers.problem import build_problem
 from ems.domain.forecasts import Forecast
 from ems.domain.plans import BatteryProblem, HomeProblem, SchedulingProblem
@@ -83,6 +93,68 @@ def make_problem(
         contracted_import_w=np.full(steps, contracted_w),
         export_limit_w=np.full(steps, 50e3),
     )
+
+
+# --- an evaluator that shares no code with the planner --------------------------------------
+
+
+def referee(problem, schedule):
+    """Recompute a plan's rooms, flows and objective home by home, step by step."""
+    hours = [float(seconds) / 3600 for seconds in problem.step_s]
+    feeder = [
+        (problem.landlord_w[k] + problem.uncontrolled_w[k] - problem.pv_w[k]) / 1000
+        for k in range(len(hours))
+    ]
+    shared = [(problem.landlord_w[k] - problem.pv_w[k]) / 1000 for k in range(len(hours))]
+    cost, rooms = 0.0, {}
+    for home in problem.homes:
+        plan = schedule.home(home.dwelling_id)
+        room, path = home.room_c, []
+        for k, dt in enumerate(hours):
+            heat = plan.heat_w[k] + home.free_heat_w[k]
+            if home.loss_w_per_k > 0:
+                rest = home.outdoor_c[k] + heat / home.loss_w_per_k
+                tau = home.capacity_j_per_k / home.loss_w_per_k / 3600
+                room = rest + (room - rest) * math.exp(-dt / tau)
+            else:
+                room += heat * dt * 3600 / home.capacity_j_per_k
+            path.append(room)
+            used = (home.base_w[k] + plan.heat_w[k] / home.cop[k]) / 1000
+            feeder[k] += used
+            if not problem.pooled:
+                cost += used * dt * home.price_gbp_per_kwh[k]
+            comfort = max(home.comfort_c[k], home.floor_c[k])
+            ceiling = max(home.ceiling_c[k], comfort)
+            cost += dt * problem.discomfort_gbp_per_kh * max(comfort - room, 0)
+            cost += dt * FLOOR_GBP_PER_KH * max(home.floor_c[k] - room, 0)
+            cost += dt * CEILING_GBP_PER_KH * max(room - ceiling, 0)
+        left = (room - home.floor_c[-1]) * home.capacity_j_per_k / 3.6e6
+        cost -= home.terminal_gbp_per_kwh * left
+        rooms[home.dwelling_id] = path
+    energy = []
+    if problem.battery is not None:
+        battery, stored = problem.battery, problem.battery.energy_wh / 1000
+        for k, dt in enumerate(hours):
+            flow = schedule.battery.power_w[k] / 1000
+            if flow > 0:
+                stored += flow * dt * battery.one_way_efficiency
+            else:
+                stored += flow * dt / battery.one_way_efficiency
+                cost += -flow * dt * battery.wear_gbp_per_kwh
+            feeder[k] += flow
+            shared[k] += flow
+            energy.append(stored)
+        cost -= battery.terminal_gbp_per_kwh * stored
+    for k, dt in enumerate(hours):
+        net = feeder[k] if problem.pooled else shared[k]
+        price = problem.import_gbp_per_kwh[k] if net > 0 else problem.export_gbp_per_kwh[k]
+        cost += net * dt * price
+        physical = problem.physical_import_w[k] / 1000
+        contracted = min(problem.contracted_import_w[k] / 1000, physical)
+        cost += dt * PHYSICAL_GBP_PER_KWH * max(feeder[k] - physical, 0)
+        cost += dt * CONTRACTED_GBP_PER_KWH * max(min(feeder[k], physical) - contracted, 0)
+        cost += dt * EXPORT_GBP_PER_KWH * max(-feeder[k] - problem.export_limit_w[k] / 1000, 0)
+    return SimpleNamespace(cost=cost, rooms=rooms, feeder=feeder, energy=energy)
 
 
 # --- the demonstration estate, with readings and forecasts made up by the test ------------
@@ -173,3 +245,21 @@ def demo_dispatch(block_id="A", *, schedule=None, snapshot=None, now=START, **ch
     }
     given.update(changes)
     return dispatch(block, schedule, snapshot or readings(block, now), now, **given)
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """Everything above, for tests that cannot import this file."""
+    return SimpleNamespace(
+        zone=LONDON,
+        start=START,
+        home=make_home,
+        problem=make_problem,
+        referee=referee,
+        estate=demo_estate,
+        readings=readings,
+        estimates=prior_estimates,
+        forecasts=make_forecasts,
+        demo_problem=demo_problem,
+        dispatch=demo_dispatch,
+    )
