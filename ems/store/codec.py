@@ -103,6 +103,8 @@ def _plain(value: Any, arrays: list[NDArray[np.float64]] | None) -> Any:  # noqa
 
 def _typed(hint: Any, plain: Any, arrays: list[NDArray[np.float64]]) -> Any:  # noqa: PLR0911 - one return a kind of type
     origin = get_origin(hint)
+    # From Python 3.12 on, NumPy's NDArray is an alias that stays unresolved.
+    origin = get_origin(getattr(origin, "__value__", None)) or origin
     if origin in (Union, UnionType):
         if plain is None:
             return None
