@@ -108,7 +108,10 @@ class BatteryPhysics:
             power = min(max(wanted, -plate.max_discharge_w, -left_wh * efficiency / hours), 0.0)
             state.energy_wh += power / efficiency * hours
             state.discharged_kwh -= power * hours / 1000.0
-        state.energy_wh = max(state.energy_wh - STANDBY_LOSS_W * hours, 0.0)
+        if left_wh > STANDBY_LOSS_W * hours:
+            state.energy_wh -= STANDBY_LOSS_W * hours
+        else:
+            power += STANDBY_LOSS_W  # an empty battery lives on the mains
         state.power_w = power
         return power
 
