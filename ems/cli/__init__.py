@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("ems.cli.processes", "serve"),
     "guard": ("ems.cli.processes", "guard"),
     "web": ("ems.cli.web", "web"),
+    "accounts": ("ems.cli.web", "accounts"),
     "field": ("ems.cli.field", "field"),
     "check-config": ("ems.cli.check_config", "check_config"),
     "status": ("ems.cli.status", "status"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import signal
 import sys
 import threading
@@ -88,14 +86,13 @@ def demo(config: Path, state: Path, port: int, speed: float, fresh: bool) -> Non
     )
     store = open_store(state / STORE_FILE)
     if store.meta(HISTORY_META) is None:
-        _make_history(estate, config, store)
+        _make_history(estate, config, state, store)
     now = resume_or_start(store, starts_at)
     anchor_clock(state, now, speed)
     store.close()
     from ems.store.accounts import ACCOUNTS_FILE, Accounts
 
     sign_ins = make_sign_ins(Accounts(state / ACCOUNTS_FILE), estate)
-    os.environ.setdefault("HEARTH_SECRET_KEY", secrets.token_hex(32))
     _run(supervisor, estate, port, speed, sign_ins)
 
 
@@ -110,14 +107,15 @@ def _children(config: Path, state: Path, port: int) -> list[Child]:
     ]
 
 
-def _make_history(estate: Estate, config: Path, store: Store) -> None:
+def _make_history(estate: Estate, config: Path, state: Path, store: Store) -> None:
+    from ems.cli.field import field_parameters
     from ems.demo.history import HistoryMaker
-    from ems.field.parameters import load_parameters
+    from ems.field.checkpoint import Checkpoints
     from ems.service.logs import configure
 
     configure("demo", level="WARNING")
     until = require_demonstration(estate)
-    maker = HistoryMaker(estate, load_parameters(config.parent / "field.yaml"), store, until)
+    maker = HistoryMaker(estate, field_parameters(config), store, until)
     with click.progressbar(
         length=1000, label="Making five weeks of history", file=sys.stdout
     ) as progress:
@@ -129,6 +127,8 @@ def _make_history(estate: Estate, config: Path, store: Store) -> None:
             shown = int(share * 1000)
 
         asyncio.run(maker.make(show))
+    # The field goes on where history ends: same rooms, same counters.
+    Checkpoints(state, maker.simulation).save()
 
 
 def _run(

@@ -11,6 +11,7 @@ from ems.cli.estate import estate_clock, open_estate, open_existing_store
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
 from ems.domain.setpoints import (
     Applied,
+    Deferred,
     Outcome,
     OutOfBounds,
     Rejected,
@@ -28,6 +29,8 @@ def outcome_in_words(outcome: Outcome) -> str:
         return f"rejected (exception {outcome.exception_code}: {outcome.detail})"
     if isinstance(outcome, Unconfirmed):
         return f"not confirmed, reads {outcome.read_back:g}"
+    if isinstance(outcome, Deferred):
+        return f"later, holds {outcome.held:g} (the register wears out)"
     return f"no answer ({outcome.detail})"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import sys
 import threading
@@ -22,8 +21,8 @@ from ems.domain.time import Clock
 from ems.store import open_store
 from ems.store.accounts import Accounts, Role, open_accounts
 
-SECRET_FILE = "web.secret"
-SECRET_VARIABLE = "HEARTH_WEB_SECRET"
+COOKIE_KEY_VARIABLE = "HEARTH_WEB_KEY"
+"""Where set, it signs the cookies instead of the key in the accounts file."""
 BEAT_WALL_S = 10.0
 THREADS = 8
 
@@ -81,9 +80,9 @@ def run_web(
     state.mkdir(parents=True, exist_ok=True)
     clock = estate_clock(estate, state)
     store = open_store(state / STORE_FILE)
-    app = create_app(
-        estate, state, clock, store, open_accounts(state), secret_key=cookie_secret(state)
-    )
+    accounts_file = open_accounts(state)
+    key = os.environ.get(COOKIE_KEY_VARIABLE) or accounts_file.cookie_key()
+    app = create_app(estate, state, clock, store, accounts_file, secret_key=key)
     proxy = (
         {
             "trusted_proxy": trusted_proxy,
@@ -132,25 +131,6 @@ def _beat_for_ever(store: Store, clock: Clock) -> None:
                 log.warning("web_beat_failed", error=repr(error))
             well = False
         time.sleep(BEAT_WALL_S / min(max(clock.speed, 1.0), 10.0))
-
-
-def cookie_secret(state: Path) -> str:
-    """Return what signs the cookie: from the environment, else kept in the state directory.
-
-    The file is made at the first start and can be read by its owner alone.
-    """
-    given = os.environ.get(SECRET_VARIABLE, "")
-    if given:
-        return given
-    path = state / SECRET_FILE
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        secret = secrets.token_urlsafe(48)
-        file.write(secret)
-    return secret
 
 
 @click.group(

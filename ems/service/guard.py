@@ -57,17 +57,23 @@ class Guard:
         self._bus = bus
         self._store = store
         self._was_silent = False
+        self._watching_since: datetime | None = None
 
     async def run(self, now: datetime) -> list[ActiveCommand]:
         """Do one round at ``now``; return the commands that should be released and are not."""
+        self._watching_since = self._watching_since or now
         heartbeats = await asyncio.to_thread(self._store.heartbeats)
-        silent = control_is_silent(heartbeats.get(CONTROL), now, self._rules.guard_after_s)
+        # A guard that has just started gives control the time to start as well.
+        watched_s = (now - self._watching_since).total_seconds()
+        silent = watched_s >= self._rules.guard_after_s and control_is_silent(
+            heartbeats.get(CONTROL), now, self._rules.guard_after_s
+        )
         if silent != self._was_silent:
             log.warning("control_silent" if silent else "control_back", estate_time=now.isoformat())
             self._was_silent = silent
         commands = await asyncio.to_thread(self._store.active_commands)
         expired = to_release(commands, now, silent=silent, after_s=self._rules.guard_after_s)
-        if not expired:
+        if not expired or watched_s < self._rules.guard_after_s:
             return []
         records, standing = await release_all(expired, self._bus, self._store, now, SENTENCE)
         entry = LogEntry(
