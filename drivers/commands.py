@@ -16,7 +16,7 @@ import structlog
 from drivers.codec import WriteMessage, write_message
 from drivers.line import GATEWAY_CODES, Priority
 from drivers.session import DeviceSession, Result, describe
-from drivers.transport import EXCEPTIONS, Answer, Broken, Refusal, Reply
+from drivers.transport import EXCEPTIONS, Answer, Broken, Malformed, Refusal, Reply, Silence
 from ems.domain.errors import InvalidInputError
 from ems.domain.points import PointId
 from ems.domain.profiles import Rounding, WriteRule
@@ -34,8 +34,11 @@ from ems.domain.setpoints import (
 
 log = structlog.get_logger(__name__)
 
-BUSY = (5, 6)
-"""Exceptions that ask for patience: the device still works on something."""
+NOT_NOW = (4, 6, *GATEWAY_CODES)
+"""Exceptions that speak of the device's state, not of the request."""
+
+STILL_WORKING = 5
+"""Exception of a device that took a write and needs time for it."""
 
 BUSY_TRIES = 3
 BUSY_WAIT_S = 0.2
@@ -178,13 +181,15 @@ class Commander:
         """Write one message and read it back; the outcome is that of its first point."""
         message = write_message(session.profile, values)
         reply = await _patiently(session, message)
-        if isinstance(reply, Refusal) and reply.code not in (5, *GATEWAY_CODES):
+        if isinstance(reply, Refusal) and reply.code != STILL_WORKING:
             return _failure(reply)
-        # After silence, or "still working", only reading back tells what the device holds.
+        # A write that was not answered may have been taken: it counts as wear.
         for name in values:
             point_id = session.point_ids[name]
             self._last_write[point_id] = now
             self.write_counts[point_id] = self.write_counts.get(point_id, 0) + 1
+        if isinstance(reply, Silence | Malformed):
+            session.note_failure(reply)
         if not isinstance(reply, Answer | Refusal):
             return _failure(reply)
         names = tuple(values)
@@ -261,17 +266,26 @@ async def _look(session: DeviceSession, names: tuple[str, ...], now: datetime) -
     if link is not None:
         names = tuple(dict.fromkeys((*names, link[0])))
     result = await session.read(names, now, priority=Priority.WRITE)
+    for _ in range(BUSY_TRIES - 1):
+        if not _is_busy(result.fault):
+            break
+        await asyncio.sleep(BUSY_WAIT_S)
+        result = await session.read(names, now, priority=Priority.WRITE)
     if result.fault is None:
         session.note_success()
-    elif not isinstance(result.fault, Broken):
+    elif not isinstance(result.fault, Broken | Refusal):
         session.note_failure(result.fault)
     return result
+
+
+def _is_busy(reply: Reply | None) -> bool:
+    return isinstance(reply, Refusal) and reply.code == 6
 
 
 async def _patiently(session: DeviceSession, message: WriteMessage) -> Reply:
     reply: Reply = await session.write(message)
     for _ in range(BUSY_TRIES - 1):
-        if not (isinstance(reply, Refusal) and reply.code == 6):
+        if not _is_busy(reply):
             break
         await asyncio.sleep(BUSY_WAIT_S)
         reply = await session.write(message)
@@ -279,6 +293,6 @@ async def _patiently(session: DeviceSession, message: WriteMessage) -> Reply:
 
 
 def _failure(reply: Reply) -> Rejected | Unreachable:
-    if isinstance(reply, Refusal) and reply.code not in (*GATEWAY_CODES, *BUSY, 4):
+    if isinstance(reply, Refusal) and reply.code not in NOT_NOW:
         return Rejected(reply.code, EXCEPTIONS.get(reply.code, "not defined"))
     return Unreachable(describe(reply))

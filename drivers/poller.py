@@ -18,10 +18,11 @@ from ems.domain.profiles import Cadence
 from ems.domain.readings import Quality, Reading
 
 SHORT_TIMEOUT = 0.25
-"""Share of the gateway's timeout that is allowed once a device of the round was silent."""
+"""Share of the gateway's timeout that is allowed to a device that was silent before."""
 
-SILENT_FROM_START = 3
-"""If so many devices are silent before any has answered, the gateway is taken for dead."""
+MANY_SILENT = 3
+"""So many silent devices in a round shorten the time allowed to the rest of it; and if none
+has answered until then, the gateway is taken for dead."""
 
 
 def names_for(session: DeviceSession, cadences: Collection[Cadence]) -> tuple[str, ...]:
@@ -70,12 +71,12 @@ class GatewayPoller:
         for session in healthy:
             if not asked[session][0]:
                 continue
-            result = await self._read(session, asked[session][0], now, silent > 0)
+            result = await self._read(session, asked[session][0], now, silent >= MANY_SILENT)
             results[session] = result
             if isinstance(result.fault, Broken):
                 break
             silent += isinstance(result.fault, Silence | Malformed)
-            if silent >= SILENT_FROM_START and not any(r.values for r in results.values()):
+            if silent >= MANY_SILENT and not any(r.values for r in results.values()):
                 self._line.give_up(f"the first {silent} devices asked gave no reply")
                 break
         else:

@@ -128,6 +128,7 @@ class DeviceSession:
                 return Result({}, fault)
         if self._learnt_at is not None and now - self._learnt_at > RELEARN_AFTER:
             self._forget()
+        refusal: Reply | None = None
         while True:
             current = self._plan(names)
             replies: list[tuple[int, ...] | None] = []
@@ -139,7 +140,7 @@ class DeviceSession:
                         self._answered = True
                         replies.append(values)
                     case Refusal(code) if code in ILLEGAL:
-                        refused = block
+                        refused, refusal = block, reply
                         break
                     case Refusal(code) if code not in GATEWAY_CODES and any(replies):
                         replies.append(None)
@@ -148,7 +149,7 @@ class DeviceSession:
                         break
             if refused is None:
                 if not self._answered and not current.blocks:
-                    fault = Malformed("every register was refused as illegal")
+                    fault = refusal
                 return Result(self._decode(current, replies, now), fault)
             self._knowledge = learn(self._knowledge, refused)
             self._learnt_at = self._learnt_at or now

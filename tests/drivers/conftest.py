@@ -36,7 +36,8 @@ class Unit:
     frozen: bool = False
     """Writes are acknowledged and forgotten."""
     busy: int = 0
-    """So many requests are refused with "busy" first."""
+    busy_function: int = 0
+    """The next so many requests are refused with "busy": of this function, or of any."""
 
 
 @dataclass
@@ -102,7 +103,7 @@ class ScriptedGateway:
         await asyncio.sleep(unit.delay_s)
         if unit.behaviour.startswith("refuse:"):
             reply = bytes([function | 0x80, int(unit.behaviour.removeprefix("refuse:"))])
-        elif unit.busy:
+        elif unit.busy and unit.busy_function in (0, function):
             unit.busy -= 1
             reply = bytes([function | 0x80, 6])
         else:
