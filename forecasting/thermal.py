@@ -41,16 +41,22 @@ FREE_HEAT_W_PER_M2 = 5.0
 """People and appliances before data [W/m²]."""
 APERTURE_PER_M2 = 0.03
 """Solar aperture before data, per floor area [-]."""
-WINDOW = 6
-"""Half-hours over which a change of temperature is taken in (8)."""
+WINDOWS = (24, 12, 6)
+"""Half-hours over which a change of temperature is taken in (8), best first.
+
+Half a day sees the structure of a home move and not only its air; shorter windows stand
+in where gaps leave too few.
+"""
+LEAST_WINDOWS = 96
+"""Windows that are enough."""
 DAY = 48
 """Half-hours of the balance (9)."""
 LEAST_HOURS = 72.0
 """With fewer hours of complete data the prior stands."""
 HEAT_GUESS_SPREAD = 0.15
 """Relative error of heat that is only electricity times a nameplate's efficiency [-]."""
-MODEL_SPREAD = (0.05, 0.2)
-"""Relative errors of loss and capacity that one state instead of many brings anyhow [-]."""
+MODEL_SPREAD = (0.1, 0.2)
+"""Relative errors of loss and capacity that one state, and no wind, bring in any case [-]."""
 _J_PER_WH = 3600.0
 COLUMNS = ("room_c", "outdoor_c", "heat_w", "irradiance_w_m2", "household_w")
 """Columns of the frame that `fit_thermal` reads."""
@@ -111,7 +117,10 @@ def fit_thermal(
     notes = []
     if heat_is_estimated:
         notes.append("heat is estimated from electricity and the nameplate")
-    change, inputs, hours, absent = _windows(known, WINDOW)
+    for window in WINDOWS:
+        change, inputs, hours, absent = _windows(known, window)
+        if len(change) >= LEAST_WINDOWS:
+            break
     notes.extend(f"no {name}" for name in absent)
     if hours < LEAST_HOURS:
         return replace(
@@ -120,12 +129,12 @@ def fit_thermal(
             note=f"{hours:.0f} of {LEAST_HOURS:.0f} hours of complete data: the prior stands",
         )
     mean, precision = _prior_line(prior)
-    line, covariance = _posterior(change, inputs, mean, precision, WINDOW)
-    if line[1] > 0.2 * mean[1] and line[0] > 0.0:
+    line, covariance = _posterior(change, inputs, mean, precision, window)
+    if 0.25 * mean[1] < line[1] < 4.0 * mean[1] and line[0] > 0.0:
         theta, spread = _physical(line, covariance)
     else:
         theta, spread = _balance(known, prior)
-    if theta[0] <= 0.2 * prior.loss_w_per_k:
+    if theta[0] < 0.3 * prior.loss_w_per_k or spread[0] > 0.5 * theta[0]:
         return replace(
             prior, hours=hours, note="heat and temperature do not fit together: the prior stands"
         )
@@ -239,15 +248,31 @@ def _posterior(
     """Return mode (k,) and covariance (k, k) of the regression's coefficients."""
     if not len(change):
         return mean, np.asarray(np.linalg.inv(precision), dtype=np.float64)
-    gram, cross = inputs.T @ inputs / window, inputs.T @ change / window
+    gram, cross = inputs.T @ inputs, inputs.T @ change
     line = mean
     covariance = np.linalg.inv(precision)
     for _ in range(5):
         residual = change - inputs @ line
-        noise = max(float(np.mean(residual**2)), 1e-6)
+        noise = max(float(np.mean(residual**2)), 1e-6) * max(window, _memory(residual))
         covariance = np.linalg.inv(precision + gram / noise)
         line = covariance @ (precision @ mean + cross / noise)
     return line, np.asarray(covariance, dtype=np.float64)
+
+
+def _memory(residual: FloatArray) -> float:
+    """Return over how many half-hours a residual tells only once: 1 + 2 sum of its correlations.
+
+    The sum ends where the correlation first falls below a twentieth, at five days at most.
+    """
+    centred = residual - residual.mean()
+    power = float(centred @ centred)
+    memory = 1.0
+    for lag in range(1, min(5 * DAY, len(centred) - 1)):
+        correlation = float(centred[lag:] @ centred[:-lag]) / max(power, 1e-12)
+        if correlation < 0.05:
+            break
+        memory += 2.0 * correlation
+    return memory
 
 
 def _balance(known: pd.DataFrame, prior: ThermalEstimate) -> tuple[FloatArray, FloatArray]:

@@ -125,7 +125,7 @@ def test_gaps_cost_certainty_and_not_truth(dwelling, two_state_home, lived):
     whole = fit(frame, before)
     holes = frame.copy()
     rng = np.random.default_rng(8)
-    for start in rng.integers(0, len(frame), 40):
+    for start in rng.integers(0, len(frame), 12):
         holes.iloc[start : start + 9, 0] = np.nan
     part = fit(holes, before)
     assert part.hours < whole.hours
