@@ -20,6 +20,7 @@ from web import format, svg
 from web.account import blueprint as account_pages
 from web.health import blueprint as health_probe
 from web.operator import blueprint as operator_pages
+from web.queries import tariff_words
 from web.security import is_refresh, protect
 from web.site import EXTENSION, Site, site
 from web.tenant import blueprint as tenant_pages
@@ -100,7 +101,11 @@ def _teach_templates(app: Flask, estate: Estate) -> None:
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.globals.update(
-        figure=svg.figure, WIDE=svg.WIDE, HALF=svg.HALF, format_near=format.near_time
+        figure=svg.figure,
+        WIDE=svg.WIDE,
+        HALF=svg.HALF,
+        format_near=format.near_time,
+        tariff_words=tariff_words,
     )
 
     @app.context_processor

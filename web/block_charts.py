@@ -32,16 +32,23 @@ FINE_S = 300
 
 
 def feeder_chart(
-    estate: Estate, store: Store, block: Block, plan: Schedule | None, span: Span, now: datetime
+    estate: Estate,
+    store: Store,
+    block: Block,
+    plan: Schedule | None,
+    span: Span,
+    now: datetime,
+    *,
+    limits: bool = True,
 ) -> TimeChart:
-    """Return power at a block's feeder against its plan and its rating."""
+    """Return power at a block's feeder against its plan and, with ``limits``, its rating."""
     point = PointId(block.block_meter.device_id, "power_w")
     frame = half_hours(store, [point], span[0], now)
     plans = store.schedules(block.id, span[0] - timedelta(hours=3), now + timedelta(seconds=1))
     planned = planned_import_kw(plans or ([plan] if plan else []), *span)
-    limits = [Level("Rating of the feeder", block.limits.physical_import_w / 1000.0)]
+    levels = [Level("Rating of the feeder", block.limits.physical_import_w / 1000.0)]
     if block.limits.contracted_import_w:
-        limits.append(Level("Contracted import", block.limits.contracted_import_w / 1000.0, ORANGE))
+        levels.append(Level("Contracted import", block.limits.contracted_import_w / 1000.0, ORANGE))
     return TimeChart(
         key=f"feeder-{block.id}",
         title=f"Power of {block.name}",
@@ -52,7 +59,7 @@ def feeder_chart(
         end=span[1],
         zone=estate.zone,
         lines=(kw_steps(frame, str(point), "Measured", BLUE), planned),
-        levels=tuple(limits),
+        levels=tuple(levels) if limits else (),
         now=now,
     )
 
@@ -158,12 +165,12 @@ def battery_chart(
         frame = half_hours(store, [point], span[0], now)
         middle = [at + timedelta(seconds=HALF_HOUR_S / 2) for at in times_of(frame)]
         middle[-1] = now
-        name = "Measured" if only else block.name
+        name, later = ("Measured", "Planned") if only else (block.name, f"{block.name}, planned")
         lines.append(Line(name, middle, frame[str(point)].tolist(), colour))
         plan = condition.plan(block.id).schedule
         if plan is not None and plan.battery is not None:
             soc = 100.0 * plan.battery.energy_wh / block.battery.capacity_wh
-            lines.append(planned_ends(plan, soc.tolist(), f"{name}, planned", colour, now))
+            lines.append(planned_ends(plan, soc.tolist(), later, colour, now))
     return TimeChart(
         key="battery",
         title="Battery charge",

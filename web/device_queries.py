@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ems.domain.estate import Device, Dwelling, Estate
-from ems.domain.points import POINTS, DeviceClass, PointId
+from ems.domain.points import POINTS, CanonicalPoint, PointId
 from ems.domain.ports import ActiveCommand, Store
 from web.charts import BLUE, TimeChart
 from web.condition import Condition, DeviceState, device_state
@@ -15,13 +17,13 @@ from web.queries import fresh_s
 from web.series import half_hours, kw_steps, times_of
 from web.words import CLASSES, QUALITIES, ROLES, command_words, reading_words
 
-MAIN_POINT = {
-    DeviceClass.METER: ("power_w", "Power", "kW"),
-    DeviceClass.HEAT_PUMP: ("room_temperature_c", "Room temperature at the unit", "°C"),
-    DeviceClass.ROOM_SENSOR: ("temperature_c", "Living-room temperature", "°C"),
-    DeviceClass.INVERTER: ("power_w", "Power, generation below zero", "kW"),
-    DeviceClass.BATTERY: ("power_w", "Power, charging above zero", "kW"),
+CHARTED = {
+    "power_w": ("Power", "kW"),
+    "temperature_c": ("Living-room temperature", "°C"),
+    "flow_temperature_c": ("Temperature of the water it sends out", "°C"),
+    "room_temperature_c": ("Room temperature at the unit", "°C"),
 }
+"""Points worth a chart, the most telling first: title and unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class DeviceView:
     never_read: tuple[str, ...]
     commands: tuple[CommandRow, ...]
     setpoints: tuple[SetpointRow, ...]
-    chart: TimeChart
+    chart: TimeChart | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,7 @@ def device_view(estate: Estate, store: Store, device: Device, now: datetime) -> 
     rows = [
         PointRow(
             name=point_id.point,
-            description=catalogue[point_id.point].description
-            if point_id.point in catalogue
-            else point_id.point,
+            description=_description(catalogue, point_id.point),
             value=reading_words(device.device_class, reading),
             quality=QUALITIES[reading.quality],
             good=reading.is_good,
@@ -157,6 +157,11 @@ def device_view(estate: Estate, store: Store, device: Device, now: datetime) -> 
     )
 
 
+def _description(catalogue: Mapping[str, CanonicalPoint], name: str) -> str:
+    words = catalogue[name].description if name in catalogue else name
+    return re.sub(r": see [A-Z_]+$", "", words)
+
+
 def _command_row(command: ActiveCommand) -> CommandRow:
     point = command.point_id.point
     return CommandRow(
@@ -169,8 +174,11 @@ def _command_row(command: ActiveCommand) -> CommandRow:
 
 def _chart(
     estate: Estate, store: Store, device: Device, since: datetime, now: datetime
-) -> TimeChart:
-    name, title, unit = MAIN_POINT[device.device_class]
+) -> TimeChart | None:
+    name = next((one for one in CHARTED if one in device.profile.points), None)
+    if name is None:
+        return None
+    title, unit = CHARTED[name]
     point = PointId(device.id, name)
     frame = half_hours(store, [point], since, now)
     line = kw_steps(frame, str(point), "Measured", BLUE)

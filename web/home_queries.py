@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from ems.domain.estate import Block, Dwelling, Estate
-from ems.domain.plans import HomePlan, Schedule
+from ems.domain.plans import Schedule
 from ems.domain.points import PointId
 from ems.domain.ports import Store
 from ems.domain.readings import Snapshot
@@ -28,9 +28,6 @@ from web.series import (
     times_of,
 )
 from web.words import CAUSES, command_words, outcome_is_good, outcome_words
-
-RESTING_SHARE = 0.03
-GENTLE_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +66,13 @@ class HomeNow:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A stretch of the coming day in which the heating does one thing for one reason."""
+    """A stretch of the coming day with one reason; ``room_c`` is planned at its end [°C]."""
 
     start: datetime
     end: datetime
     when: str
-    doing: str
     sentence: str
+    room_c: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,31 +158,24 @@ def _good(estate: Estate, latest: Snapshot, device_id: str, point: str) -> float
 def periods(
     plan: Schedule | None, home: Dwelling, now: datetime, estate: Estate, limit: int = 8
 ) -> list[Period]:
-    """Return the coming stretches of a home's plan, joined where deed and reason are the same."""
+    """Return the coming stretches of a home's plan, joined where the reason is the same."""
     own = plan.home(home.id) if plan else None
     if plan is None or own is None:
         return []
-    stretches: list[tuple[datetime, datetime, str, str]] = []
+    stretches: list[tuple[datetime, datetime, str, float]] = []
     for index, (start, seconds) in enumerate(zip(step_starts(plan), plan.step_s, strict=True)):
         end = start + timedelta(seconds=float(seconds))
         if end <= now:
             continue
-        doing, sentence = _doing(own, index, home), own.sentence[index]
-        if stretches and stretches[-1][2:] == (doing, sentence):
-            stretches[-1] = (stretches[-1][0], end, doing, sentence)
+        sentence, room_c = own.sentence[index], float(own.room_c[index])
+        if stretches and stretches[-1][2] == sentence:
+            stretches[-1] = (stretches[-1][0], end, sentence, room_c)
         else:
-            stretches.append((max(start, now), end, doing, sentence))
+            stretches.append((max(start, now), end, sentence, room_c))
     return [
-        Period(start, end, _when(start, end, now, estate), doing, sentence)
-        for start, end, doing, sentence in stretches[:limit]
+        Period(start, end, _when(start, end, now, estate), sentence, room_c)
+        for start, end, sentence, room_c in stretches[:limit]
     ]
-
-
-def _doing(plan: HomePlan, index: int, home: Dwelling) -> str:
-    share = float(plan.heat_w[index]) / home.heat_pump.rated_heat_w
-    if share < RESTING_SHARE:
-        return "Resting"
-    return "Heating gently" if share < GENTLE_SHARE else "Heating"
 
 
 def _when(start: datetime, end: datetime, now: datetime, estate: Estate) -> str:

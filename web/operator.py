@@ -17,7 +17,7 @@ from web.block_charts import (
 from web.condition import look
 from web.device_queries import DeviceFilter, device_rows, device_view
 from web.home_queries import home_view, homes_now
-from web.queries import block_now, estate_view, prices_by_tariff, prices_of, snapshot
+from web.queries import block_now, estate_view, named_tariffs, prices_of, snapshot
 from web.security import note_view, operators_only
 from web.site import find_block, find_device, find_home, site
 from web.words import CLASSES, STATUSES
@@ -43,7 +43,7 @@ def block(block_id: str) -> str:
     condition = look(here.store, here.estate, now)
     plan = condition.plan(found.id).schedule
     span = (now - timedelta(hours=24), now + timedelta(hours=24))
-    prices = prices_of(found, now)
+    prices = prices_of([found], now)
     charts = [
         solar_chart(here.estate, here.store, span, now, found) if found.pv else None,
         battery_chart(here.estate, here.store, condition, span, now, found)
@@ -51,7 +51,7 @@ def block(block_id: str) -> str:
         else None,
         battery_power_chart(here.estate, here.store, found, plan, span, now),
         load_chart(here.estate, here.store, found, span, now),
-        price_chart(here.estate, prices_by_tariff(prices), span, now, plan),
+        price_chart(here.estate, named_tariffs(prices), span, now, plan),
     ]
     return render_template(
         "operator/block.html",

@@ -6,6 +6,7 @@ templates lay out. Powers are in W, temperatures in °C, rates in £/kWh.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,6 +47,7 @@ class BatteryNow:
 class PriceNow:
     """A tariff in use: who pays it, its rate now and its next change within a day."""
 
+    name: str
     who: str
     tariff: Tariff
     rate_gbp: float | None
@@ -181,27 +183,38 @@ def _generated_kwh(store: Store, block: Block, start: datetime, now: datetime) -
     return None if values.empty else float(-values.sum() / 2000.0)
 
 
-def prices_of(block: Block, now: datetime) -> list[PriceNow]:
-    """Return the tariffs that are paid in a block, the one that steers it first."""
-    pairs: list[tuple[str, Tariff]] = []
-    if block.supply is Supply.BOUNDARY:
-        if block.block_meter.tariff:
-            pairs.append((f"Landlord, {block.name}", block.block_meter.tariff))
-        own = "Homes, resold"
-    else:
-        if block.landlord_meter and block.landlord_meter.tariff:
-            pairs.append((f"Landlord, {block.name}", block.landlord_meter.tariff))
-        own = "Homes"
-    seen: set[str] = set()
-    for home in block.dwellings:
-        tariff = home.meter.tariff
-        if tariff is not None and tariff.name not in seen:
-            seen.add(tariff.name)
-            pairs.append((f"{own}, {block.name}", tariff))
+def prices_of(blocks: Sequence[Block], now: datetime) -> list[PriceNow]:
+    """Return the tariffs that are paid in blocks, each once, with all who pay it."""
+    payers: dict[str, list[str]] = {}
+    found: dict[str, Tariff] = {}
+
+    def add(tariff: Tariff | None, who: str) -> None:
+        if tariff is not None:
+            found[tariff.name] = tariff
+            payers.setdefault(tariff.name, []).append(who)
+
+    for block in blocks:
+        account = block.block_meter if block.supply is Supply.BOUNDARY else block.landlord_meter
+        add(account.tariff if account else None, f"landlord of {block.name}")
+        homes = [home.meter.tariff for home in block.dwellings if home.meter.tariff]
+        for name in sorted({tariff.name for tariff in homes}):
+            of_name = [tariff for tariff in homes if tariff.name == name]
+            add(of_name[0], f"{len(of_name)} homes of {block.name}")
     return [
-        PriceNow(who, tariff, rate_now(tariff, now), next_change(tariff, now))
-        for who, tariff in pairs
+        PriceNow(
+            tariff_words(name),
+            ", ".join(payers[name]),
+            tariff,
+            rate_now(tariff, now),
+            next_change(tariff, now),
+        )
+        for name, tariff in found.items()
     ]
+
+
+def tariff_words(name: str) -> str:
+    """Return a tariff's key as people read it: "evening_peak" becomes "Evening peak"."""
+    return name.replace("_", " ").capitalize()
 
 
 def estate_view(estate: Estate, store: Store, now: datetime) -> EstateView:
@@ -209,14 +222,16 @@ def estate_view(estate: Estate, store: Store, now: datetime) -> EstateView:
     condition = look(store, estate, now)
     latest = snapshot(store, now)
     start, end = now - timedelta(hours=24), now + timedelta(hours=12)
-    prices = [price for block in estate.blocks for price in prices_of(block, now)]
+    prices = prices_of(estate.blocks, now)
     charts = [
-        feeder_chart(estate, store, block, condition.plan(block.id).schedule, (start, end), now)
+        feeder_chart(
+            estate, store, block, condition.plan(block.id).schedule, (start, end), now, limits=False
+        )
         for block in estate.blocks
     ]
     charts.append(solar_chart(estate, store, (start, end), now))
     charts.append(battery_chart(estate, store, condition, (start, end), now))
-    charts.append(price_chart(estate, prices_by_tariff(prices), (start, end), now))
+    charts.append(price_chart(estate, named_tariffs(prices), (start, end), now))
     return EstateView(
         condition=condition,
         blocks=tuple(block_now(estate, store, block, condition, latest) for block in estate.blocks),
@@ -225,9 +240,6 @@ def estate_view(estate: Estate, store: Store, now: datetime) -> EstateView:
     )
 
 
-def prices_by_tariff(prices: list[PriceNow]) -> list[tuple[str, Tariff]]:
-    """Return each tariff once, named after all who pay it."""
-    who: dict[str, tuple[list[str], Tariff]] = {}
-    for price in prices:
-        who.setdefault(price.tariff.name, ([], price.tariff))[0].append(price.who)
-    return [("; ".join(names), tariff) for names, tariff in who.values()]
+def named_tariffs(prices: Sequence[PriceNow]) -> list[tuple[str, Tariff]]:
+    """Return tariffs with their names, for a chart."""
+    return [(price.name, price.tariff) for price in prices]

@@ -181,7 +181,12 @@ def planned_ends(
         start + timedelta(seconds=float(seconds))
         for start, seconds in zip(step_starts(plan), plan.step_s, strict=True)
     ]
-    coming = [(at, float(value)) for at, value in zip(ends, values, strict=True) if at > now]
+    pairs = [(at, float(value)) for at, value in zip(ends, values, strict=True)]
+    coming = [pair for pair in pairs if pair[0] > now]
+    past = [pair for pair in pairs if pair[0] <= now]
+    if past and coming:
+        (before, low), (after, high) = past[-1], coming[0]
+        coming.insert(0, (now, low + (high - low) * ((now - before) / (after - before))))
     return Line(
         name,
         [at for at, _ in coming],

@@ -29,6 +29,7 @@ from web.charts import (
 INK = "#0b0c0c"
 GRID = "#d9dee2"
 FUTURE = "#f1f5f8"
+DAY_LABEL_PX = 74.0
 DASH = ' stroke-dasharray="7 4"'
 DOTS = ' stroke-dasharray="2 4"'
 
@@ -64,7 +65,7 @@ class Frame:
         return self.height - self.bottom
 
 
-WIDE, HALF, NARROW = 1120.0, 560.0, 400.0
+WIDE, HALF, NARROW = 1150.0, 560.0, 400.0
 
 
 def figure(chart: TimeChart | BarChart, width: float = HALF) -> Markup:
@@ -140,7 +141,9 @@ def _y_range(chart: TimeChart) -> tuple[float, float]:
 
 
 def _tick_words(value: float, step: float) -> str:
-    decimals = 0 if step >= 1 and float(step).is_integer() else (1 if step >= 0.1 else 2)
+    decimals = next(
+        (count for count in range(4) if abs(step * 10**count - round(step * 10**count)) < 1e-6), 4
+    )
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
@@ -201,7 +204,7 @@ def _x_axis(frame: Frame, chart: TimeChart) -> Iterator[str]:
     room = (frame.width - frame.left) / 46.0
     every = next(step for step in (1, 2, 3, 4, 6, 12, 24, 48) if hours / step <= room or step == 48)
     instants = time_ticks(chart.start, chart.end, chart.zone, min(every, 24))
-    named: set[str] = set()
+    days: list[tuple[float, str]] = []
     for instant in instants:
         local = instant.astimezone(chart.zone)
         x = frame.x(instant.timestamp())
@@ -216,12 +219,13 @@ def _x_axis(frame: Frame, chart: TimeChart) -> Iterator[str]:
         )
         if every >= 24:
             continue
-        day = local.strftime("%a %-d %b")
-        if day not in named and (local.hour == 0 or not named):
-            named.add(day)
-            fits = x < frame.width - frame.right - 28
-            if fits:
-                yield _text(max(x, frame.left + 14), frame.base + 34, day, "middle", "#484949")
+        if local.hour == 0 or not days:
+            days.append((max(x, frame.left + 14), local.strftime("%a %-d %b")))
+    if len(days) > 1 and days[1][0] - days[0][0] < DAY_LABEL_PX:
+        days.pop(0)
+    for x, day in days:
+        if x < frame.width - frame.right - 28:
+            yield _text(x, frame.base + 34, day, "middle", "#484949")
 
 
 def _line(frame: Frame, line: Line) -> Iterator[str]:

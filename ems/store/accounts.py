@@ -56,6 +56,10 @@ CREATE TABLE IF NOT EXISTS sign_in_failures (
     name TEXT NOT NULL,
     wall_s REAL NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS cookie_key (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    value TEXT NOT NULL
+) STRICT;
 CREATE INDEX IF NOT EXISTS sign_in_failures_by_name ON sign_in_failures (name, wall_s);
 """
 
@@ -263,6 +267,15 @@ class Accounts:
         """End a session."""
         with self._connection() as connection:
             connection.execute("DELETE FROM sessions WHERE token_hash = ?", (_digest(token),))
+
+    def cookie_key(self) -> str:
+        """Return the key that signs cookies; made once and the same ever after."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO cookie_key VALUES (1, ?)", (secrets.token_urlsafe(48),)
+            )
+            (key,) = connection.execute("SELECT value FROM cookie_key").fetchone()
+        return str(key)
 
     def close(self) -> None:
         """Close this thread's connection."""
