@@ -12,6 +12,9 @@ cdef enum:
     COUNTER = 1
     STATE = 2
 
+# Keeps sums over microseconds of very large values finite; a power of two is exact.
+cdef double SCALE = 2.0 ** -40
+
 
 cdef inline bint _is_good(double value, signed char quality) noexcept nogil:
     return quality == 0 and isfinite(value)
@@ -85,7 +88,7 @@ cdef void _held(
             if is_state:
                 base = value
             else:
-                total += (value - base) * part
+                total += (value - base) * (part * SCALE)
             if value < low[k]:
                 low[k] = value
             elif value > high[k]:
@@ -101,7 +104,7 @@ cdef inline void _close(
 ) noexcept nogil:
     """Finish a step; rounding must not carry its mean past the extremes."""
     covered[0] = known
-    mean[0] = base + total / known
+    mean[0] = base + total / (known * SCALE)
     if mean[0] < low:
         mean[0] = low
     elif mean[0] > high:
