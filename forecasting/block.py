@@ -1,8 +1,9 @@
 """Sums over homes.
 
-Means add. Quantiles do not: homes are neither independent nor alike, so the spread of
-the sum is built from the spreads of its parts with one correlation ``rho`` between
-any two::
+Means add. Quantiles do not: homes are neither independent nor alike. Where the block's
+own past is at hand, the quantiles are those of a forecast of the summed series, scaled
+so that its mean is the sum of the homes' means. Where it is not, the spread is built from the
+spreads of the parts with one correlation ``rho`` between any two::
 
     sd² = (1 - rho) sum(sd_i²) + rho (sum(sd_i))²,  sd_i = (q90_i - q10_i) / 2.563      (6)
 
@@ -14,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from ems.domain.errors import InvalidInputError
-from ems.domain.forecasts import Forecast
+from ems.domain.forecasts import FloatArray, Forecast
 from forecasting.interface import LEVELS, Z_90, Horizon, make_forecast
 
 LOAD_CORRELATION = 0.02
@@ -24,7 +26,10 @@ LOAD_CORRELATION = 0.02
 
 
 def sum_forecasts(
-    parts: Sequence[Forecast], subject: str, correlation: float = LOAD_CORRELATION
+    parts: Sequence[Forecast],
+    subject: str,
+    correlation: float = LOAD_CORRELATION,
+    whole: Forecast | None = None,
 ) -> Forecast:
     """Return the sum of forecasts of one target over the same steps.
 
@@ -35,7 +40,9 @@ def sum_forecasts(
     subject
         Id of the sum, e.g. the block's.
     correlation
-        Between the errors of any two parts, 0 to 1 [-].
+        Between the errors of any two parts, 0 to 1 [-]; used where ``whole`` is not given.
+    whole
+        A forecast of the summed series over the same steps, for its spread.
     """
     if not parts:
         raise InvalidInputError(
@@ -52,12 +59,11 @@ def sum_forecasts(
                 remedy="Make them in one run.",
             )
     mean = np.sum([part.mean for part in parts], axis=0)
-    spreads = np.array([part.quantile(0.9) - part.quantile(0.1) for part in parts]) / (2 * Z_90)
-    spread = np.sqrt(
-        (1.0 - correlation) * np.sum(spreads**2, axis=0)
-        + correlation * np.sum(spreads, axis=0) ** 2
-    )
-    z = {0.1: -Z_90, 0.5: 0.0, 0.9: Z_90}
+    if whole is not None:
+        scale = np.divide(mean, whole.mean, out=np.ones_like(mean), where=whole.mean > 0)
+        quantiles = {level: scale * whole.quantile(level) for level in LEVELS}
+    else:
+        quantiles = _from_parts(parts, mean, correlation)
     lacking = [part for part in parts if part.lacked]
     lacked = [f"{part.subject}: {reason}" for part in lacking[:3] for reason in part.lacked]
     if len(lacking) > 3:
@@ -67,7 +73,35 @@ def sum_forecasts(
         subject,
         Horizon(first.issued_at, first.start, len(mean)),
         mean,
-        {level: np.maximum(mean + z[level] * spread, 0.0) for level in LEVELS},
+        quantiles,
         lacked=lacked,
         model=f"sum of {len(parts)}: {first.model}",
     )
+
+
+def _from_parts(
+    parts: Sequence[Forecast], mean: FloatArray, correlation: float
+) -> dict[float, FloatArray]:
+    """Return the quantiles of the sum by (6)."""
+    spreads = np.array([part.quantile(0.9) - part.quantile(0.1) for part in parts]) / (2 * Z_90)
+    spread = np.sqrt(
+        (1.0 - correlation) * np.sum(spreads**2, axis=0)
+        + correlation * np.sum(spreads, axis=0) ** 2
+    )
+    z = {0.1: -Z_90, 0.5: 0.0, 0.9: Z_90}
+    return {level: np.maximum(mean + z[level] * spread, 0.0) for level in LEVELS}
+
+
+def summed_history(homes: pd.DataFrame, subject: str, least_share: float = 0.8) -> pd.DataFrame:
+    """Return the sum over homes [W] as one column named ``subject``.
+
+    Where some homes are missing, the mean of those present stands for them; where fewer
+    than ``least_share`` of them are present, the sum is ``nan``.
+    """
+    values = homes.to_numpy(dtype=np.float64)
+    present = np.isfinite(values).sum(axis=1)
+    enough = present >= max(least_share * values.shape[1], 1)
+    total = np.full(len(values), np.nan)
+    scale = values.shape[1] / np.maximum(present, 1)
+    total[enough] = (np.nansum(values, axis=1) * scale)[enough]
+    return pd.DataFrame({subject: total}, index=homes.index)

@@ -98,6 +98,11 @@ class EmpiricalModel:
         """The model's name."""
         return self._settings.name
 
+    @property
+    def target(self) -> str:
+        """What it forecasts."""
+        return self._settings.target
+
     def fit(self, history: pd.DataFrame, until: datetime) -> Self:
         """Keep the half-hours known at ``until``; there is nothing else to learn."""
         known = known_before(check_frame(history, "history"), until)

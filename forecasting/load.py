@@ -40,7 +40,9 @@ def load_model(calendar: Calendar) -> EmpiricalModel:
 def communal_model(calendar: Calendar, homes: int) -> EmpiricalModel:
     """Return the model of a block's communal load (lighting, lift, pumps).
 
-    The column is the block's id; ``homes`` sizes what stands in before data.
+    The column is the block's id; ``homes`` sizes what stands in before data. A lift's ride
+    does not foretell the next, so nothing is shifted by the latest residual.
     """
     typical = np.full(48, TYPICAL_COMMUNAL_W_PER_HOME * homes)
-    return EmpiricalModel(replace(LOAD, target="communal_w", typical_w=typical), calendar)
+    settings = replace(LOAD, target="communal_w", typical_w=typical, shift=(0.0, 0.0, 0.0, 0.0))
+    return EmpiricalModel(settings, calendar)

@@ -20,7 +20,7 @@ from ems.domain.forecasts import Forecast
 from ems.domain.heatpump import cop, flow_temperature_c
 from ems.domain.points import PointId
 from ems.domain.thermal import ThermalEstimate
-from forecasting.block import sum_forecasts
+from forecasting.block import sum_forecasts, summed_history
 from forecasting.calendar import Calendar
 from forecasting.empirical import EmpiricalModel
 from forecasting.hot_water import hot_water_model
@@ -171,7 +171,8 @@ def forecast_block(
     block
         The block; without panels there is no ``pv_w``.
     rollups
-        Half-hours (UTC) of its `block_points`.
+        Half-hours (UTC) of its `block_points`; with the `home_points` of its homes beside
+        them, the spread of sums is learnt from the block's own past.
     weather
         Forecasts by target, from a weather provider.
     setting
@@ -195,11 +196,19 @@ def forecast_block(
         out.append(panels.fit(made, setting.issued_at).predict(horizon, weather))
     communal = communal_model(setting.calendar, len(block.dwellings))
     out.extend(_predict(communal, communal_power(block, rollups), horizon))
-    ids = {dwelling.id for dwelling in block.dwellings}
-    for target in ("load_w", "hot_water_w"):
-        parts = [part for part in homes if part.target == target and part.subject in ids]
-        if parts and len(parts) == len(ids):
-            out.append(sum_forecasts(parts, block.id))
+    models = (load_model(setting.calendar), hot_water_model(setting.calendar))
+    ids = [dwelling.id for dwelling in block.dwellings]
+    for number, model in enumerate(models):
+        parts = [part for part in homes if part.target == model.target and part.subject in ids]
+        if not parts or len(parts) != len(ids):
+            continue
+        points = [home_points(dwelling)[number] for dwelling in block.dwellings]
+        past = summed_history(_columns(rollups, points, ids), block.id)
+        known = known_before(past, setting.issued_at)
+        whole = None
+        if np.isfinite(known.to_numpy()).sum() >= 14 * 48:
+            whole = _predict(model, past, horizon)[0]
+        out.append(sum_forecasts(parts, block.id, whole=whole))
     return out
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.block import sum_forecasts
+from forecasting.block import sum_forecasts, summed_history
 from forecasting.calendar import Calendar
 from forecasting.interface import LEVELS, Horizon
 from forecasting.load import load_model
@@ -22,17 +22,20 @@ def scored(consumption, london, holidays):
     """Actuals, naives and forecasts at all origins: dict of (origins, homes, steps)."""
     naive = consumption.shift(336).fillna(consumption.shift(672))
     model = load_model(Calendar.of(london, holidays))
+    of_block = load_model(Calendar.of(london, holidays))
+    summed = summed_history(consumption.iloc[:, :20], "A")
     out: dict[str, list] = {key: [] for key in ("actual", "naive", "q", "mean", "total")}
     for origin in ORIGINS:
         span = pd.date_range(origin, periods=STEPS, freq="30min")
-        made = model.fit(consumption.loc[: span[-1]], origin.to_pydatetime()).predict(
-            Horizon(origin.to_pydatetime(), origin.to_pydatetime(), STEPS)
-        )
+        at = origin.to_pydatetime()
+        horizon = Horizon(at, at, STEPS)
+        made = model.fit(consumption.loc[: span[-1]], at).predict(horizon)
+        whole = of_block.fit(summed.loc[: span[-1]], at).predict(horizon)[0]
         out["actual"].append(consumption.loc[span].to_numpy().T)
         out["naive"].append(naive.loc[span].to_numpy().T)
         out["q"].append([[f.quantile(level) for level in LEVELS] for f in made])
         out["mean"].append([f.mean for f in made])
-        total = sum_forecasts(made[:20], "A")
+        total = sum_forecasts(made[:20], "A", whole=whole)
         out["total"].append([total.quantile(level) for level in LEVELS])
     return {key: np.array(value) for key, value in out.items()}
 

@@ -9,7 +9,7 @@ import pytest
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import ThermalPrior
 from ems.domain.points import PointId
-from forecasting.block import sum_forecasts
+from forecasting.block import sum_forecasts, summed_history
 from forecasting.run import (
     Setting,
     block_points,
@@ -185,6 +185,27 @@ def test_points_are_named_as_the_store_names_them(dwelling):
         PointId("A-07-hp", "hot_water_power_w"),
     )
     assert PointId("A-07-room", "temperature_c") in thermal_points(home)
+
+
+def test_a_sum_of_rare_draws_has_the_spread_of_the_block_and_not_of_its_homes(
+    block, rollups, weather, setting
+):
+    """Each home's band is zero from end to end; the block's is not."""
+    by_key = {(f.target, f.subject): f for f in everything(block, rollups, weather, setting)}
+    home, whole = by_key["hot_water_w", "A-01"], by_key["hot_water_w", "A"]
+    assert (home.quantile(0.9) == 0.0).mean() > 0.5
+    assert whole.quantile(0.9).mean() > 500.0
+    np.testing.assert_allclose(
+        whole.mean, sum(by_key["hot_water_w", f"A-{n:02d}"].mean for n in (1, 2, 3))
+    )
+
+
+def test_a_missing_home_is_stood_in_for_and_too_many_are_not():
+    index = pd.date_range("2023-01-01", periods=3, freq="30min", tz="UTC")
+    homes = pd.DataFrame(np.full((3, 5), 100.0), index=index)
+    homes.iloc[1, 0] = np.nan
+    homes.iloc[2, :2] = np.nan
+    np.testing.assert_array_equal(summed_history(homes, "A")["A"], [500.0, 500.0, np.nan])
 
 
 def test_sums_add_means_and_are_narrower_than_their_parts_together(block, rollups, setting):
