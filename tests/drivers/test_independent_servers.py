@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 import modbus_tk.defines
 import modbus_tk.modbus_tcp
@@ -82,7 +83,9 @@ def test_modbus_tk_serves_a_meter_a_heat_pump_and_a_battery(kit, profiles):
         meter.add_block(f"value{start}", tables[Space.INPUT], start, length)
         meter.set_values(f"value{start}", start, held)
     server.start()
-    port = server._sock.getsockname()[1]
+    while not server._sockets:  # it binds in a thread of its own
+        time.sleep(0.01)
+    port = server._sockets[0].getsockname()[1]
 
     async def story():
         bus = ModbusFieldBus(devices, {"gw": Gateway("gw", "127.0.0.1", port, 1.0)})
