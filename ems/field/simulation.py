@@ -23,6 +23,7 @@ from ems.field.faults import FaultKind, FieldFault, check_fault
 from ems.field.layout import PointLayout
 from ems.field.parameters import FieldParameters
 from ems.field.physics import HomePhysics, HomeState
+from ems.field.series import shown_series
 from ems.field.sources import Consumption, Weather
 from ems.field.storage import BatteryPhysics, BatteryState
 from ems.field.traits import draw_traits, generator
@@ -96,14 +97,14 @@ class EstateSimulation:
         homes = list(self.estate.dwellings())
         blocks = self.estate.blocks
         count = len(homes)
-        self._block_of = np.zeros((len(blocks), count))
+        self.block_of = np.zeros((len(blocks), count))
         self._phase_of = np.zeros((3, len(blocks), count))
         self.batteries: list[BatteryPhysics | None] = []
         self._watches_block = [block.supply is Supply.BOUNDARY for block in blocks]
         index = 0
         for row, block in enumerate(blocks):
             for number, _ in enumerate(block.dwellings):
-                self._block_of[row, index] = 1.0
+                self.block_of[row, index] = 1.0
                 self._phase_of[number % 3, row, index] = 1.0
                 index += 1
             battery = block.battery
@@ -131,7 +132,7 @@ class EstateSimulation:
             if battery is not None:
                 battery.state.charged_kwh = float(rng.uniform(3e3, 9e3))
                 battery.state.discharged_kwh = 0.9 * battery.state.charged_kwh
-        self._control_mode = np.zeros(homes)
+        self.control_mode = np.zeros(homes)
 
     def _plant(self) -> None:
         """Find from when the planted silent sensors are silent."""
@@ -181,7 +182,7 @@ class EstateSimulation:
         pump_w = self.homes.power_w
         self.home_w = household_w + pump_w
         self.pv_w = pv_w
-        homes_w = self._block_of @ self.home_w
+        homes_w = self.block_of @ self.home_w
         landlord = communal_w - pv_w
         for row, battery in enumerate(self.batteries):
             if battery is None:
@@ -272,65 +273,15 @@ class EstateSimulation:
 
     def _true_values(self) -> FloatArray:
         if self._image is None:
-            self._image = np.concatenate(self._arrays())
+            self._image = np.concatenate(self._series())
         return self._image
 
-    def _arrays(self) -> list[FloatArray]:
-        """Return every series in the order of `ems.field.layout.ROLES`."""
-        homes, traits, counters = self.homes, self.traits, self.counters
-        count, blocks = len(traits.ids), len(self.estate.blocks)
-        day = self._days.day(self._now_s // 86400)
-        minute = self._now_s % 86400 // 60
-        mains = day.mains[minute]
-        frequency = 50.0 + 0.015 * mains[1]
-        block_v = 242.0 + 0.7 * mains[0] - self.block_w / 1000.0 * 0.05
-        home_v = self._block_of.T @ block_v - self.home_w / 1000.0 * 0.35
-        hz, block_hz = np.full(count, frequency), np.full(blocks, frequency)
-        none = np.zeros(count)
-        tank = homes.compressor & homes.tank_wanted
-        defrost = homes.compressor & (homes.defrost_s > 0.0)
-        state = np.where(defrost, 3.0, np.where(tank, 1.0, np.where(homes.compressor, 2.0, 0.0)))
-        written = homes.room_setpoint_c
-        setpoint = np.where(np.isnan(written), day.wish_c[minute], written)
-        flow = traits.flow_lpm * (homes.pump_on | tank)
-        batteries = [battery.state if battery else _NO_BATTERY for battery in self.batteries]
-        soc = [battery.soc_pct if battery else 0.0 for battery in self.batteries]
-        return [
-            # home_meter
-            *(self.home_w, home_v, hz, counters["home_import"], none),
-            # heat_pump_meter
-            *(homes.power_w, home_v, hz, counters["pump_import"], none),
-            # heat_pump
-            homes.power_w,
-            homes.air_c + traits.room_sense_k,
-            np.full(count, day.outdoor_c[minute]),
-            *(homes.flow_c, homes.return_c, flow, homes.tank_c),
-            *(state, homes.compressor.astype(np.float64)),
-            *(tank.astype(np.float64), defrost.astype(np.float64)),
-            none,
-            homes.heating_on.astype(np.float64),
-            *(self._control_mode, homes.sg_mode, setpoint, homes.tank_setpoint_c),
-            # room_sensor
-            homes.air_c + traits.sensor_offset_k + day.sensor_noise_k[minute],
-            self.physics.humidity_pct(homes),
-            # block_meter
-            *(self.block_w, *self.phase_w, block_v, block_hz),
-            *(counters["block_import"], counters["block_export"]),
-            # landlord_meter
-            *(self.landlord_w, *([self.landlord_w / 3.0] * 3), block_v, block_hz),
-            *(counters["landlord_import"], counters["landlord_export"]),
-            # pv
-            *(-self.pv_w, counters["generated"], np.where(self.pv_w > 5.0, 4.0, 2.0), block_hz),
-            # battery
-            np.array([battery.power_w for battery in batteries]),
-            np.array(soc),
-            np.array([battery.charged_kwh for battery in batteries]),
-            np.array([battery.discharged_kwh for battery in batteries]),
-            np.array([float(battery.mode) for battery in batteries]),
-            np.array([battery.setpoint_w for battery in batteries]),
-            np.array([battery.timeout_s for battery in batteries]),
-            np.array([float(battery.action) for battery in batteries]),
-        ]
+    def _series(self) -> list[FloatArray]:
+        return shown_series(
+            self,
+            self._days.day(self._now_s // 86400),
+            self._now_s % 86400 // 60,
+        )
 
     def write(self, device_id: str, point: str, value: float) -> None:
         """Write a point of a device; it rules from the next step on.
@@ -377,7 +328,7 @@ class EstateSimulation:
         elif point == "heating_on":
             state.heating_on[home] = bool(value)
         elif point == "heating_control":
-            self._control_mode[home] = value
+            self.control_mode[home] = value
         else:
             return False
         return True
@@ -429,7 +380,7 @@ class EstateSimulation:
                 name: [None if math.isnan(value) else value for value in values]
                 for name, values in self.homes.dump().items()
             },
-            "control_mode": self._control_mode.tolist(),
+            "control_mode": self.control_mode.tolist(),
             "batteries": [battery.dump() if battery else None for battery in self.batteries],
             "counters": {name: values.tolist() for name, values in self.counters.items()},
             "faults": [fault.to_json() for fault in self.faults.values()],
@@ -461,7 +412,7 @@ class EstateSimulation:
             )
         self._now_s = int(state["now_s"])
         self.homes.restore(state["homes"])
-        self._control_mode = np.array(state["control_mode"], dtype=np.float64)
+        self.control_mode = np.array(state["control_mode"], dtype=np.float64)
         for battery, dumped in zip(self.batteries, state["batteries"], strict=True):
             if battery is not None and dumped is not None:
                 battery.restore(dumped)
@@ -477,6 +428,3 @@ class EstateSimulation:
         self._power(day.household_w[minute], day.communal_w[minute], day.pv_w[minute])
         self.version += 1
         self._image = None
-
-
-_NO_BATTERY = BatteryState(energy_wh=0.0)
