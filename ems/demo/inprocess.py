@@ -13,7 +13,7 @@ from datetime import datetime
 from ems.domain.estate import Estate
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Quality, Reading
-from ems.domain.setpoints import Applied, Outcome, OutOfBounds, Setpoint, Unconfirmed
+from ems.domain.setpoints import Applied, Outcome, OutOfBounds, Setpoint, Unconfirmed, Unreachable
 from ems.field.simulation import EstateSimulation
 
 
@@ -48,6 +48,8 @@ class SimulationBus:
     def apply_now(self, setpoint: Setpoint) -> Outcome:
         """Write a setpoint as the real bus would: bounds, step, entering control, read-back."""
         device = self._estate.devices[setpoint.point_id.device_id]
+        if self._simulation.is_silent(device.id):
+            return Unreachable("the device does not answer")
         rule = device.profile.points[setpoint.point_id.point].write
         if rule is None or not rule.low <= setpoint.value <= rule.high:
             low, high = (rule.low, rule.high) if rule else (math.nan, math.nan)
@@ -72,6 +74,8 @@ class SimulationBus:
         """Hand a device back: its release value, then its profile's release."""
         del now
         device_id = setpoint.point_id.device_id
+        if self._simulation.is_silent(device_id):
+            return Unreachable("the device does not answer")
         self._in_control.discard(device_id)
         profile = self._estate.devices[device_id].profile
         self._simulation.write(device_id, setpoint.point_id.point, setpoint.value)

@@ -84,9 +84,10 @@ async def release_all(
     released = [command for command in commands if command not in standing]
 
     def keep() -> None:
-        store.add_setpoint_records(records)
+        # First forgotten, then recorded: a record of a standing command would renew it.
         for command in released:
             store.close_command(command.point_id, command.setpoint_id)
+        store.add_setpoint_records(records)
 
     await asyncio.to_thread(keep)
     return records, standing
