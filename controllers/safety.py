@@ -16,16 +16,16 @@ from dataclasses import dataclass, replace
 from controllers.intent import Intent
 from ems.domain.setpoints import Cause
 
-ENTER_SHARE = 0.97
-"""Above this share of the rating homes are made to wait."""
-AIM_SHARE = 0.93
-"""So many wait that the expected import falls to this share."""
-BATTERY_SHARE = 0.95
+HEADROOM_SHARE = 0.05
+"""Homes are made to wait when the import comes within this share of the rating,"""
+HEADROOM_STARTS = 2
+"""or within so many starts of the largest heat pump, whichever is more: a pump that starts by
+itself is seen a minute later, and another takes some minutes to stop."""
+BAND_SHARE = 0.05
+"""So many wait that the expected import falls by this share of the rating below that; and
+one at a time runs again once it has fallen by twice as much."""
+BATTERY_SHARE = 0.93
 """The battery keeps the import to this share."""
-LEAVE_SHARE = 0.85
-"""Below this share one waiting home a dispatch may run again."""
-ROOM_SHARE = 0.93
-"""And only where its expected power leaves the import under this share."""
 SWAP_K = 0.3
 """A waiting home this much nearer to its floor than a running one changes places with it."""
 RUNNING_W = 150.0
@@ -115,6 +115,11 @@ def take_turns(
         How much less the battery will draw than it does now [W].
     """
     waiting = {home.dwelling_id for home in homes if home.waiting and _can_wait(home)}
+    start_w = RUN_UP * max((home.rated_w for home in homes), default=0.0)
+    headroom_w = max(HEADROOM_SHARE * rating_w, HEADROOM_STARTS * start_w)
+    enter_w = max(rating_w - headroom_w, rating_w / 2)
+    aim_w = enter_w - BAND_SHARE * rating_w
+    leave_w = aim_w - BAND_SHARE * rating_w
     if measured_w is None:
         return _told(homes, waiting)
     expected_w = measured_w - relief_w
@@ -122,17 +127,17 @@ def take_turns(
     # is broken that is no longer believed, and more homes are asked.
     pending_w = sum(_power(home) for home in homes if home.dwelling_id in waiting)
     counted_w = expected_w - (pending_w if expected_w <= rating_w else 0.0)
-    if counted_w > ENTER_SHARE * rating_w:
-        excess_w = counted_w - AIM_SHARE * rating_w
+    if counted_w > enter_w:
+        excess_w = counted_w - aim_w
         for home in _warmest_first(homes):
             if excess_w <= 0:
                 break
             if home.dwelling_id not in waiting and _power(home) > RUNNING_W:
                 waiting.add(home.dwelling_id)
                 excess_w -= _power(home)
-    elif expected_w < LEAVE_SHARE * rating_w and waiting:
+    elif expected_w < leave_w and waiting:
         coldest = _coldest(homes, waiting)
-        if expected_w + coldest.rated_w * RUN_UP < ROOM_SHARE * rating_w:
+        if expected_w + coldest.rated_w * RUN_UP < aim_w:
             waiting.discard(coldest.dwelling_id)
     elif waiting:
         _change_places(homes, waiting)
