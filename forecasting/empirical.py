@@ -14,6 +14,7 @@ the latest residual, which fades (4).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
@@ -120,8 +121,12 @@ class EmpiricalModel:
             return self.fit(both.reindex(grid), until)
         return self.fit(known if len(known) else self._history, until)
 
-    def predict(self, horizon: Horizon) -> list[Forecast]:
-        """Return one forecast per column of the history."""
+    def predict(
+        self,
+        horizon: Horizon,
+        weather: Mapping[str, Forecast] | None = None,  # noqa: ARG002 - habits only, no weather
+    ) -> list[Forecast]:
+        """Return one forecast per column of the history; ``weather`` is not looked at."""
         if self._until is None or self._until > horizon.issued_at:
             raise InvalidInputError(
                 "the model has not been fitted to what was known at issued_at",

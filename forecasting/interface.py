@@ -100,8 +100,12 @@ class SeriesModel(Protocol):
         """Take in the newest half-hours without learning anew, and return the model itself."""
         ...
 
-    def predict(self, horizon: Horizon) -> list[Forecast]:
+    def predict(
+        self, horizon: Horizon, weather: Mapping[str, Forecast] | None = None
+    ) -> list[Forecast]:
         """Return one forecast per subject, in order of the columns.
+
+        ``weather`` holds forecasts by target; a model that does not look at it ignores it.
 
         Raises
         ------

@@ -3,10 +3,10 @@
 The nameplate gives a first guess ``g`` of each half-hour's generation from horizontal
 irradiance, tilt and azimuth. The meter corrects it by a gain per solar hour ``b``::
 
-    gain[b] = (sum(y g) + r) / (sum(g g) + r)                                        (5)
+    gain[b] = (sum(y g) + r gain) / (sum(g g) + r)                                   (5)
 
-over the half-hours of that solar hour, where ``r`` is what the nameplate counts
-against the meter. Shade in the morning or a wrong azimuth shows up as gains that
+over the half-hours of that solar hour, where ``gain`` is that of all hours and ``r``
+what it counts against the meter. Shade in the morning or a wrong azimuth shows up as gains that
 differ over the day.
 
 Sign: readings of ``power_w`` are negative when generating; the forecast ``pv_w`` is
@@ -118,8 +118,10 @@ class PvModel:
         self._until = until
         return self
 
-    def predict(self, horizon: Horizon, weather: Mapping[str, Forecast]) -> Forecast:
-        """Return generation [W], positive, from the forecast ``irradiance_w_m2``.
+    def predict(
+        self, horizon: Horizon, weather: Mapping[str, Forecast] | None = None
+    ) -> list[Forecast]:
+        """Return one forecast of generation [W], positive, from the forecast ``irradiance_w_m2``.
 
         Without one, the same half-hours of the last fortnight stand in, and the
         forecast says so.
@@ -133,7 +135,7 @@ class PvModel:
             )
         sun = self._sun(horizon.index)
         lacked = [] if self._days else ["generation history: none, the nameplate stands in"]
-        irradiance = weather.get("irradiance_w_m2")
+        irradiance = (weather or {}).get("irradiance_w_m2")
         if irradiance is None:
             mean, quantiles = self._from_recent_days(horizon, sun)
             lacked.append(_WITHOUT_WEATHER)
@@ -149,7 +151,7 @@ class PvModel:
                 sign = np.sign(level - 0.5)
                 quantiles[level] = mean + away if sign == 0 else mean + sign * np.hypot(away, own)
         top = self._array.peak_w
-        return make_forecast(
+        made = make_forecast(
             "pv_w",
             self._block_id,
             horizon,
@@ -158,6 +160,7 @@ class PvModel:
             lacked=lacked,
             model=self.name,
         )
+        return [made]
 
     def _sun(self, index: pd.DatetimeIndex) -> SunPosition:
         return sun_position(index + HALF_HOUR / 2, self._place.latitude, self._place.longitude)

@@ -22,9 +22,8 @@ from ems.domain.points import PointId
 from ems.domain.thermal import ThermalEstimate
 from forecasting.block import sum_forecasts, summed_history
 from forecasting.calendar import Calendar
-from forecasting.empirical import EmpiricalModel
 from forecasting.hot_water import hot_water_model
-from forecasting.interface import LEVELS, Horizon, known_before, make_forecast
+from forecasting.interface import LEVELS, Horizon, SeriesModel, known_before, make_forecast
 from forecasting.load import communal_model, load_model
 from forecasting.pv import Place, PvModel, on_steps
 from forecasting.thermal import INDOOR_SHARE, fit_thermal, prior_estimate
@@ -193,7 +192,7 @@ def forecast_block(
             index=made.index, columns=["irradiance_w_m2"]
         ).to_numpy()[:, 0]
         panels = PvModel(block.id, block.pv, Place(setting.latitude, setting.longitude))
-        out.append(panels.fit(made, setting.issued_at).predict(horizon, weather))
+        out.extend(panels.fit(made, setting.issued_at).predict(horizon, weather))
     communal = communal_model(setting.calendar, len(block.dwellings))
     out.extend(_predict(communal, communal_power(block, rollups), horizon))
     models = (load_model(setting.calendar), hot_water_model(setting.calendar))
@@ -274,7 +273,7 @@ def _columns(
     return table
 
 
-def _predict(model: EmpiricalModel, history: pd.DataFrame, horizon: Horizon) -> list[Forecast]:
+def _predict(model: SeriesModel, history: pd.DataFrame, horizon: Horizon) -> list[Forecast]:
     return model.fit(history, horizon.issued_at).predict(horizon)
 
 

@@ -74,8 +74,8 @@ def test_learning_beats_the_nameplate_on_the_next_day_and_night_is_zero(weather_
     frame = meter_and_weather(weather_file)
     weather = issue(weather_file)
     horizon = Horizon.following(NOW, 48)
-    nameplate = PvModel("A", ARRAY, LONDON).fit(frame.iloc[:0], NOW).predict(horizon, weather)
-    learnt = PvModel("A", ARRAY, LONDON).fit(frame, NOW).predict(horizon, weather)
+    nameplate = PvModel("A", ARRAY, LONDON).fit(frame.iloc[:0], NOW).predict(horizon, weather)[0]
+    learnt = PvModel("A", ARRAY, LONDON).fit(frame, NOW).predict(horizon, weather)[0]
     day = FileWeather(read_weather(weather_file), 51.5, 0.0).observed(NOW, NOW + timedelta(days=1))
     sun = sun_position(pd.DatetimeIndex(day.index) + timedelta(minutes=15), 51.5, 0.0)
     plane = on_tilted_plane_w_m2(day["irradiance_w_m2"].to_numpy(), sun, 30.0, 180.0)
@@ -91,7 +91,7 @@ def test_learning_beats_the_nameplate_on_the_next_day_and_night_is_zero(weather_
 
 def test_without_weather_recent_days_stand_in_and_say_so(weather_file):
     frame = meter_and_weather(weather_file)
-    forecast = PvModel("A", ARRAY, LONDON).fit(frame, NOW).predict(Horizon.following(NOW, 48), {})
+    forecast = PvModel("A", ARRAY, LONDON).fit(frame, NOW).predict(Horizon.following(NOW, 48))[0]
     assert any("irradiance forecast: none" in lack for lack in forecast.lacked)
     fortnight = -frame["power_w"].iloc[-14 * 48 :]
     assert forecast.mean.sum() == pytest.approx(fortnight.sum() / 14, rel=0.01)

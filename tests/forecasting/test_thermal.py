@@ -75,6 +75,10 @@ def test_loss_is_found_and_a_day_ahead_is_predicted(dwelling, two_state_home, li
     assert abs(estimate.loss_w_per_k - home.loss) < 2 * estimate.loss_sd
     assert estimate.loss_sd < 0.5 * before.loss_sd
     error = error_a_day_ahead(estimate, frame)
+    print(
+        f"loss {estimate.loss_w_per_k:.0f}±{estimate.loss_sd:.0f} of {home.loss:.0f} W/K, "
+        f"24 h ahead {error:.2f} K, prior {error_a_day_ahead(before, frame):.2f} K"
+    )
     assert error < 1.1
     assert error < 0.5 * error_a_day_ahead(before, frame)
 
