@@ -60,7 +60,16 @@ STOP_ORDER = ("web", "control", "guard", "field")
     help="Estate seconds that pass in a second, at most 60.",
 )
 @click.option("--fresh", is_flag=True, help="Delete this demonstration's state first.")
-def demo(config: Path, state: Path, port: int, speed: float, fresh: bool) -> None:
+@click.option(
+    "--history-days",
+    default=36,
+    show_default=True,
+    type=click.IntRange(2, 300),
+    help="Days of history to make at the first start.",
+)
+def demo(
+    config: Path, state: Path, port: int, speed: float, fresh: bool, history_days: int
+) -> None:
     """Start the demonstration: simulated field, control, guard and pages.
 
     The first start makes five weeks of history (under a minute). Ctrl-C ends all
@@ -86,7 +95,7 @@ def demo(config: Path, state: Path, port: int, speed: float, fresh: bool) -> Non
     )
     store = open_store(state / STORE_FILE)
     if store.meta(HISTORY_META) is None:
-        _make_history(estate, config, state, store)
+        _make_history(estate, config, state, store, history_days)
     now = resume_or_start(store, starts_at)
     anchor_clock(state, now, speed)
     store.close()
@@ -107,17 +116,17 @@ def _children(config: Path, state: Path, port: int) -> list[Child]:
     ]
 
 
-def _make_history(estate: Estate, config: Path, state: Path, store: Store) -> None:
+def _make_history(estate: Estate, config: Path, state: Path, store: Store, days: int) -> None:
     from ems.cli.field import field_parameters
-    from ems.demo.history import HistoryMaker
+    from ems.demo.history import HistoryMaker, HistorySpan
     from ems.field.checkpoint import Checkpoints
     from ems.service.logs import configure
 
     configure("demo", level="WARNING")
     until = require_demonstration(estate)
-    maker = HistoryMaker(estate, field_parameters(config), store, until)
+    maker = HistoryMaker(estate, field_parameters(config), store, until, HistorySpan.of_days(days))
     with click.progressbar(
-        length=1000, label="Making five weeks of history", file=sys.stdout
+        length=1000, label=f"Making {days} days of history", file=sys.stdout
     ) as progress:
         shown = 0
 

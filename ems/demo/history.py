@@ -21,9 +21,10 @@ from ems.demo.recorder import DerivedColumns, HalfHourRecorder
 from ems.demo.start import HISTORY_META
 from ems.domain.estate import Estate
 from ems.domain.forecasts import FloatArray
-from ems.domain.points import PointId
+from ems.domain.points import DeviceClass, PointId
 from ems.domain.ports import LogEntry, Store
 from ems.domain.readings import Quality, Reading, Rollup
+from ems.domain.setpoints import Setpoint
 from ems.domain.time import HALF_HOUR, floor_to
 from ems.field.parameters import FieldParameters
 from ems.field.simulation import EstateSimulation
@@ -66,6 +67,12 @@ class HistorySpan:
         """All recorded days."""
         return self.thermostat_days + self.planned_days
 
+    @classmethod
+    def of_days(cls, days: int) -> HistorySpan:
+        """Return a span of so many days; the first eight are under thermostats."""
+        thermostat_days = min(days, cls().thermostat_days)
+        return cls(thermostat_days=thermostat_days, planned_days=days - thermostat_days)
+
 
 class HistoryMaker:
     """Makes the history of one estate.
@@ -106,6 +113,7 @@ class HistoryMaker:
         self._derived = DerivedColumns(estate, self.simulation.point_ids)
         self._points: list[PointId] = [*self.simulation.point_ids, *self._derived.point_ids]
         self._recorder = HalfHourRecorder(self._points)
+        self._batteries: list[Setpoint] = []
 
     async def make(self, progress: Callable[[float], None] = lambda _: None) -> None:
         """Make the history; ``progress`` is told the share that is done."""
@@ -122,8 +130,7 @@ class HistoryMaker:
                     self._store.add_rollups(pending)
                     pending = []
                     self._plan(start, fit=since % 336 == 0)
-                self._image.update(self._readings(start))
-                await self._dispatcher.run(start)
+                await self._dispatch(start)
             pending += self._half_hour(start)
             if number % 48 == 47:
                 self._store.add_rollups(pending)
@@ -142,6 +149,25 @@ class HistoryMaker:
         self._forecasts.run(now)
         self._plans.run(now)
 
+    async def _dispatch(self, now: datetime) -> None:
+        """Tell devices what to do; what came of it is kept for the last day only."""
+        self._image.update(self._readings(now))
+        if self._is_recent(now):
+            records = await self._dispatcher.run(now)
+            setpoints = [record.setpoint for record in records]
+        else:
+            setpoints = await self._dispatcher.decide(now)
+            for setpoint in setpoints:
+                self._bus.apply_now(setpoint)
+        self._batteries = [
+            setpoint
+            for setpoint in setpoints
+            if self._estate.devices[setpoint.point_id.device_id].device_class is DeviceClass.BATTERY
+        ]
+
+    def _is_recent(self, instant: datetime) -> bool:
+        return instant >= self._until - timedelta(hours=self._span.raw_h)
+
     def _values(self) -> FloatArray:
         values = self.simulation.values()
         return np.concatenate([values, self._derived.of(values)])
@@ -154,9 +180,12 @@ class HistoryMaker:
 
     def _half_hour(self, start: datetime) -> list[Rollup]:
         self._recorder.start(self._values())
-        raw = start >= self._until - timedelta(hours=self._span.raw_h)
+        raw = self._is_recent(start)
         for sample in range(1, 1800 // SAMPLE_S + 1):
             instant = start + timedelta(seconds=sample * SAMPLE_S)
+            for setpoint in self._batteries:
+                # Remote control of a battery lapses within minutes unless it is renewed.
+                self._bus.apply_now(setpoint)
             self.simulation.step_to(instant)
             self._recorder.sample(self._values())
             if raw and instant < self._until:

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -20,6 +20,8 @@ RESTART_WAIT_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 STEADY_S = 60.0
 """A process that lived this long starts again without waiting."""
 STOP_WAIT_S = 20.0
+HOPELESS_STATUS = 2
+"""Exit status of wrong input: starting again would fail again."""
 
 
 @dataclass(slots=True)
@@ -39,7 +41,8 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     deaths: int = 0
-    restart_at_s: float = field(default=0.0)
+    restart_at_s: float = 0.0
+    hopeless: bool = False
 
 
 class Supervisor:
@@ -108,11 +111,17 @@ class Supervisor:
     def _look_after(self, child: Child) -> None:
         now = time.monotonic()
         if child.process is None:
+            if child.hopeless:
+                return
             if now >= child.restart_at_s:
                 self._start(child)
             return
         status = child.process.poll()
         if status is None:
+            return
+        if status == HOPELESS_STATUS:
+            child.hopeless, child.process = True, None
+            log.error("process_gave_up", name=child.name, said=self.last_lines(child.name, 5))
             return
         child.deaths = 1 if now - child.started_s > STEADY_S else child.deaths + 1
         wait_s = RESTART_WAIT_S[min(child.deaths, len(RESTART_WAIT_S)) - 1]

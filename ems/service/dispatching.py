@@ -56,15 +56,19 @@ class Dispatcher:
 
     async def run(self, now: datetime) -> list[SetpointRecord]:
         """Do one dispatch of the whole estate; return what came of each setpoint."""
+        records = await apply_all(await self.decide(now), self._bus, self._store, now)
+        outcomes = Counter(type(record.outcome).__name__.lower() for record in records)
+        log.info("dispatched", setpoints=len(records), **outcomes)
+        return records
+
+    async def decide(self, now: datetime) -> list[Setpoint]:
+        """Return what every device is to be told at ``now``, and remember it."""
         if self._previous is None:
             self._previous = await asyncio.to_thread(self._remembered, now)
         schedules, estimates = await asyncio.to_thread(self._known)
         setpoints = self._decide(now, schedules, estimates, self._wishes(now), self._previous)
-        records = await apply_all(setpoints, self._bus, self._store, now)
         self._previous = {setpoint.point_id: setpoint for setpoint in setpoints}
-        outcomes = Counter(type(record.outcome).__name__.lower() for record in records)
-        log.info("dispatched", setpoints=len(setpoints), **outcomes)
-        return records
+        return setpoints
 
     def _known(self) -> tuple[dict[str, Schedule | None], dict[str, ThermalEstimate]]:
         schedules = {
