@@ -12,7 +12,7 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length
 
 from ems.store.accounts import Refusal, Role, User
-from web.security import SIGN_IN_LIMIT, limiter, person
+from web.security import person
 from web.site import SignedIn, site
 
 blueprint = Blueprint("account", __name__)
@@ -54,7 +54,6 @@ def index() -> Response:
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
-@limiter.limit(SIGN_IN_LIMIT, methods=["POST"])
 def sign_in() -> str | Response | tuple[str, int]:
     """Ask for name and password; a new session begins with the right ones."""
     target = _safe_next(request.args.get("next"))

@@ -18,10 +18,12 @@ from ems.domain.time import Clock
 from ems.store.accounts import Accounts
 from web import format, svg
 from web.account import blueprint as account_pages
+from web.audit import ViewLog
 from web.health import blueprint as health_probe
 from web.operator import blueprint as operator_pages
+from web.planned import PlannedImports
 from web.queries import tariff_words
-from web.security import is_refresh, protect
+from web.security import is_refresh, limit_sign_in, protect
 from web.site import EXTENSION, Site, site
 from web.tenant import blueprint as tenant_pages
 
@@ -64,7 +66,7 @@ def create_app(
     """
     app = Flask("web", instance_path=str(state_dir.resolve()))
     app.secret_key = secret_key
-    app.extensions[EXTENSION] = Site(estate, clock, store, accounts)
+    app.extensions[EXTENSION] = Site(estate, clock, store, accounts, ViewLog(), PlannedImports())
     app.jinja_options = {
         "loader": ChoiceLoader(
             [
@@ -78,6 +80,7 @@ def create_app(
     protect(app)
     for blueprint in (account_pages, health_probe, operator_pages, tenant_pages):
         app.register_blueprint(blueprint)
+    limit_sign_in(app, "account.sign_in")
     _teach_templates(app, estate)
     app.register_error_handler(CSRFError, _expired_form)
     app.register_error_handler(HTTPException, _error_page)
@@ -103,7 +106,6 @@ def _teach_templates(app: Flask, estate: Estate) -> None:
     app.jinja_env.globals.update(
         figure=svg.figure,
         WIDE=svg.WIDE,
-        HALF=svg.HALF,
         format_near=format.near_time,
         tariff_words=tariff_words,
     )

@@ -9,14 +9,28 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
 
-from ems.domain.ports import LogEntry
+from ems.domain.ports import LogEntry, Store
 from ems.store.accounts import User
-from web.site import Site
 
 VIEWED = "viewed"
 CONTINUES_S = 600.0
 """A self-refreshing page counts as one view for this long [wall s]."""
+
+
+class Place(Protocol):
+    """Where rows go, and estate time."""
+
+    @property
+    def store(self) -> Store:
+        """The estate's store."""
+        ...
+
+    def now(self) -> datetime:
+        """Return estate time, UTC."""
+        ...
 
 
 class ViewLog:
@@ -33,7 +47,7 @@ class ViewLog:
         self._last: dict[tuple[str, str, str], float] = {}
         self._lock = threading.Lock()
 
-    def record(self, site: Site, user: User, subject: str, page: str, *, refresh: bool) -> None:
+    def record(self, place: Place, user: User, subject: str, page: str, *, refresh: bool) -> None:
         """Record that ``user`` saw the data of ``subject`` (a home or a block).
 
         ``refresh`` marks a page that refreshed itself.
@@ -44,12 +58,12 @@ class ViewLog:
             if refresh and last is not None and wall - last < CONTINUES_S:
                 return
             self._last[key] = wall
-        self._write(site, user, subject, page, refused=False)
+        self._write(place, user, subject, page, refused=False)
 
-    def record_refusal(self, site: Site, user: User, subject: str, page: str) -> None:
+    def record_refusal(self, place: Place, user: User, subject: str, page: str) -> None:
         """Record that ``user`` was refused the data of ``subject``."""
-        self._write(site, user, subject, page, refused=True)
+        self._write(place, user, subject, page, refused=True)
 
-    def _write(self, site: Site, user: User, subject: str, page: str, *, refused: bool) -> None:
+    def _write(self, place: Place, user: User, subject: str, page: str, *, refused: bool) -> None:
         detail = {"by": user.name, "role": user.role.value, "page": page, "refused": refused}
-        site.store.log([LogEntry(site.now(), VIEWED, subject, detail)])
+        place.store.log([LogEntry(place.now(), VIEWED, subject, detail)])

@@ -15,12 +15,12 @@ from ems.domain.tariffs import Tariff
 from ems.domain.time import HALF_HOUR_S, floor_to
 from web.charts import BLUE, ORANGE, PLUM, TEAL, Band, Level, Line, TimeChart
 from web.condition import Condition
+from web.planned import PlannedImports
 from web.series import (
     band_kw,
     half_hours,
     kw_steps,
     planned_ends,
-    planned_import_kw,
     planned_steps,
     rates,
     times_of,
@@ -34,8 +34,8 @@ FINE_S = 300
 def feeder_chart(
     estate: Estate,
     store: Store,
+    planned: PlannedImports,
     block: Block,
-    plan: Schedule | None,
     span: Span,
     now: datetime,
     *,
@@ -44,8 +44,6 @@ def feeder_chart(
     """Return power at a block's feeder against its plan and, with ``limits``, its rating."""
     point = PointId(block.block_meter.device_id, "power_w")
     frame = half_hours(store, [point], span[0], now)
-    plans = store.schedules(block.id, span[0] - timedelta(hours=3), now + timedelta(seconds=1))
-    planned = planned_import_kw(plans or ([plan] if plan else []), *span)
     levels = [Level("Rating of the feeder", block.limits.physical_import_w / 1000.0)]
     if block.limits.contracted_import_w:
         levels.append(Level("Contracted import", block.limits.contracted_import_w / 1000.0, ORANGE))
@@ -58,17 +56,20 @@ def feeder_chart(
         start=span[0],
         end=span[1],
         zone=estate.zone,
-        lines=(kw_steps(frame, str(point), "Measured", BLUE), planned),
+        lines=(
+            kw_steps(frame, str(point), "Measured", BLUE),
+            planned.line(store, block.id, *span, now),
+        ),
         levels=tuple(levels) if limits else (),
         now=now,
     )
 
 
 def fine_feeder_chart(
-    estate: Estate, store: Store, block: Block, plan: Schedule | None, span: Span, now: datetime
+    estate: Estate, store: Store, planned: PlannedImports, block: Block, span: Span, now: datetime
 ) -> TimeChart:
     """Return the feeder by five minutes, where readings are that fine."""
-    chart = feeder_chart(estate, store, block, plan, span, now)
+    chart = feeder_chart(estate, store, planned, block, span, now)
     point = PointId(block.block_meter.device_id, "power_w")
     fine = store.resampled([point], floor_to(span[0], FINE_S), now, FINE_S)
     values = fine[str(point)].to_numpy(dtype=float) / 1000.0

@@ -30,7 +30,7 @@ blueprint.before_request(operators_only)
 def estate() -> str:
     """Show the estate now and today."""
     here = site()
-    view = estate_view(here.estate, here.store, here.now())
+    view = estate_view(here.estate, here.store, here.planned, here.now())
     return render_template("operator/estate.html", view=view, statuses=STATUSES)
 
 
@@ -58,7 +58,7 @@ def block(block_id: str) -> str:
         state=block_now(here.estate, here.store, found, condition, snapshot(here.store, now)),
         plan=condition.plan(found.id),
         homes=homes_now(here.estate, here.store, found.dwellings, now),
-        feeder=fine_feeder_chart(here.estate, here.store, found, plan, span, now),
+        feeder=fine_feeder_chart(here.estate, here.store, here.planned, found, span, now),
         charts=[chart for chart in charts if chart is not None],
         prices=prices,
         lost=[state for state in condition.of_block(found.id) if not state.online],

@@ -20,6 +20,7 @@ from ems.domain.time import local_day_bounds
 from web.block_charts import battery_chart, feeder_chart, price_chart, solar_chart
 from web.charts import TimeChart
 from web.condition import Condition, look
+from web.planned import PlannedImports
 from web.series import half_hours, imported, next_change, rate_now
 from web.words import supply_words
 
@@ -97,6 +98,30 @@ class EstateView:
     def pv_w(self) -> float | None:
         """Generation of all arrays, positive [W]; ``None`` while one is unknown."""
         return _sum([block.pv_w for block in self.blocks if block.block.pv])
+
+    @property
+    def has_battery(self) -> bool:
+        """Whether any block has a battery."""
+        return any(block.battery for block in self.blocks)
+
+    @property
+    def battery(self) -> BatteryNow:
+        """All batteries as one: charge weighted by capacity; unknown while one is unknown."""
+        pairs = [(row.battery, row.block.battery) for row in self.blocks]
+        known = [(now, plate) for now, plate in pairs if now is not None and plate is not None]
+        charge = _sum(
+            [
+                None if now.soc_pct is None else now.soc_pct * plate.capacity_wh
+                for now, plate in known
+            ]
+        )
+        capacity_wh = sum(plate.capacity_wh for _, plate in known)
+        return BatteryNow(
+            "",
+            "",
+            None if charge is None else charge / capacity_wh,
+            _sum([now.power_w for now, _ in known]),
+        )
 
     @property
     def below_floor(self) -> int:
@@ -203,7 +228,7 @@ def prices_of(blocks: Sequence[Block], now: datetime) -> list[PriceNow]:
     return [
         PriceNow(
             tariff_words(name),
-            ", ".join(payers[name]),
+            _sentence_case(", ".join(payers[name])),
             tariff,
             rate_now(tariff, now),
             next_change(tariff, now),
@@ -212,26 +237,28 @@ def prices_of(blocks: Sequence[Block], now: datetime) -> list[PriceNow]:
     ]
 
 
+def _sentence_case(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
 def tariff_words(name: str) -> str:
     """Return a tariff's key as people read it: "evening_peak" becomes "Evening peak"."""
     return name.replace("_", " ").capitalize()
 
 
-def estate_view(estate: Estate, store: Store, now: datetime) -> EstateView:
+def estate_view(estate: Estate, store: Store, planned: PlannedImports, now: datetime) -> EstateView:
     """Return the estate overview at ``now``."""
     condition = look(store, estate, now)
     latest = snapshot(store, now)
-    start, end = now - timedelta(hours=24), now + timedelta(hours=12)
+    span = (now - timedelta(hours=24), now + timedelta(hours=12))
     prices = prices_of(estate.blocks, now)
     charts = [
-        feeder_chart(
-            estate, store, block, condition.plan(block.id).schedule, (start, end), now, limits=False
-        )
+        feeder_chart(estate, store, planned, block, span, now, limits=False)
         for block in estate.blocks
     ]
-    charts.append(solar_chart(estate, store, (start, end), now))
-    charts.append(battery_chart(estate, store, condition, (start, end), now))
-    charts.append(price_chart(estate, named_tariffs(prices), (start, end), now))
+    charts.append(solar_chart(estate, store, span, now))
+    charts.append(battery_chart(estate, store, condition, span, now))
+    charts.append(price_chart(estate, named_tariffs(prices), span, now))
     return EstateView(
         condition=condition,
         blocks=tuple(block_now(estate, store, block, condition, latest) for block in estate.blocks),

@@ -7,7 +7,7 @@ own style sheets, own script, nothing inline.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from flask import Flask, Response, abort, redirect, request, url_for
 from flask.sessions import SecureCookieSessionInterface
@@ -18,7 +18,6 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response as BaseResponse
 
 from ems.store.accounts import Role, User
-from web.audit import ViewLog
 from web.site import SignedIn, site
 
 LIVE_HEADER = "X-Hearth-Live"
@@ -49,8 +48,6 @@ HEADERS = {
 }
 
 csrf = CSRFProtect()
-limiter = Limiter(get_remote_address, storage_uri="memory://", headers_enabled=False)
-views = ViewLog()
 
 
 class _Sessions(SecureCookieSessionInterface):
@@ -82,13 +79,19 @@ def protect(app: Flask) -> None:
         SEND_FILE_MAX_AGE_DEFAULT=STATIC_AGE_S,
     )
     csrf.init_app(app)
-    limiter.init_app(app)
     login = LoginManager()
     login.session_protection = None
     login.init_app(app)
     login.user_loader(_load)
     login.unauthorized_handler(_sign_in_first)
     app.after_request(_headers)
+
+
+def limit_sign_in(app: Flask, endpoint: str) -> None:
+    """Let an address post to the sign-in only so often; each application counts by itself."""
+    limiter = Limiter(get_remote_address, app=app, storage_uri="memory://")
+    limit = limiter.limit(SIGN_IN_LIMIT, methods=["POST"])
+    app.view_functions[endpoint] = cast(Any, limit(app.view_functions[endpoint]))
 
 
 def _load(token: str) -> SignedIn | None:
@@ -138,9 +141,9 @@ def own_home_only() -> BaseResponse | None:
 def note_view(subject: str) -> None:
     """Record that staff saw the data of a home or a block; tenants' own views are not kept."""
     if person().role is Role.OPERATOR:
-        views.record(site(), person(), subject, str(request.endpoint), refresh=is_refresh())
+        site().views.record(site(), person(), subject, str(request.endpoint), refresh=is_refresh())
 
 
 def _note_refusal(dwelling_id: str) -> None:
     if any(home.id == dwelling_id for home in site().estate.dwellings()):
-        views.record_refusal(site(), person(), dwelling_id, str(request.endpoint))
+        site().views.record_refusal(site(), person(), dwelling_id, str(request.endpoint))

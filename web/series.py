@@ -124,26 +124,6 @@ def imported(store: Store, meter_id: str, start: datetime, now: datetime) -> Ene
     return Energy(tuple(times_of(kwh.to_frame())), tuple(float(value) for value in kwh))
 
 
-def planned_import_kw(plans: Sequence[Schedule], start: datetime, end: datetime) -> Line:
-    """Return what was planned at the feeder for each half-hour: by the last plan before it.
-
-    ``plans`` in order of issue. The coming half-hours are those of the newest plan.
-    """
-    planned: dict[datetime, float] = {}
-    for plan in plans:
-        values = half_hour_values(plan, plan.import_w.tolist())
-        planned.update((at, value) for at, value in values if at + HALF_HOUR > plan.issued_at)
-    slots = [slot for slot in sorted(planned) if start - HALF_HOUR < slot < end]
-    return Line(
-        "Planned",
-        slots,
-        [planned[slot] / 1000.0 for slot in slots],
-        ORANGE,
-        step_s=HALF_HOUR_S,
-        dashed=True,
-    )
-
-
 def half_hour_values(plan: Schedule, values: Sequence[float]) -> list[tuple[datetime, float]]:
     """Return a plan's values by half-hours: means weighted by time, whatever its steps."""
     sums: dict[datetime, tuple[float, float]] = {}

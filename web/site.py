@@ -13,6 +13,8 @@ from ems.domain.estate import Block, Device, Dwelling, Estate
 from ems.domain.ports import Store
 from ems.domain.time import Clock
 from ems.store.accounts import Accounts, User
+from web.audit import ViewLog
+from web.planned import PlannedImports
 
 EXTENSION = "hearth"
 
@@ -25,6 +27,8 @@ class Site:
     clock: Clock
     store: Store
     accounts: Accounts
+    views: ViewLog
+    planned: PlannedImports
 
     def now(self) -> datetime:
         """Return estate time, UTC."""

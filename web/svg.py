@@ -45,7 +45,7 @@ class Frame:
     y0: float
     y1: float
     left: float = 46.0
-    right: float = 10.0
+    right: float = 14.0
     top: float = 24.0
     bottom: float = 40.0
 
@@ -213,10 +213,8 @@ def _x_axis(frame: Frame, chart: TimeChart) -> Iterator[str]:
             f'stroke="{GREY}" stroke-width="1"/>'
         )
         words = local.strftime("%H:%M") if every < 24 else local.strftime("%-d %b")
-        near_edge = x > frame.width - frame.right - 18
-        yield _text(
-            min(x, frame.width - 2), frame.base + 18, words, "end" if near_edge else "middle"
-        )
+        if x < frame.width - 17:
+            yield _text(x, frame.base + 18, words)
         if every >= 24:
             continue
         if local.hour == 0 or not days:

@@ -274,6 +274,15 @@ def heating_view(estate: Estate, store: Store, home: Dwelling, now: datetime) ->
         room=room_chart(
             estate, store, home, plan, (now - timedelta(hours=12), now + timedelta(hours=24)), now
         ),
-        past=setpoint_rows(estate, store, home_device_ids(estate, home), since, now),
+        past=_told_apart(setpoint_rows(estate, store, home_device_ids(estate, home), since, now)),
         plan_made_at=plan.issued_at if plan else None,
+    )
+
+
+def _told_apart(rows: tuple[SetpointRow, ...]) -> tuple[SetpointRow, ...]:
+    """Leave out rows (newest first) that only repeat the reason of the one before in time."""
+    return tuple(
+        row
+        for index, row in enumerate(rows)
+        if index + 1 == len(rows) or row.sentence != rows[index + 1].sentence or not row.good
     )

@@ -349,7 +349,9 @@ def make_world(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Make sites; each has its own store, filled or empty."""
     stores: list[Store] = []
 
-    def make(*, filled: bool = True, without: frozenset[str] = frozenset()) -> World:
+    def make(
+        *, filled: bool = True, limited: bool = False, without: frozenset[str] = frozenset()
+    ) -> World:
         state = tmp_path_factory.mktemp("state")
         store = open_store(state / "store.sqlite")
         stores.append(store)
@@ -363,7 +365,8 @@ def make_world(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Iter
         accounts.upsert_user("bob", PASSWORDS["bob"], Role.TENANT, OTHER_HOME)
         clock = ManualClock(NOW)
         app = create_app(estate, state, clock, store, accounts, secret_key="only for tests")
-        app.config["RATELIMIT_ENABLED"] = False
+        for limiter in app.extensions["limiter"]:
+            limiter.enabled = limited
         return World(estate, store, accounts, clock, app, wall)
 
     yield make
@@ -381,3 +384,9 @@ def world(make_world: WorldMaker) -> World:
 def empty_world(make_world: WorldMaker) -> World:
     """A site that has just been installed."""
     return make_world(filled=False)
+
+
+@pytest.fixture(scope="session")
+def passwords() -> dict[str, str]:
+    """Passwords of the people under test, by name."""
+    return PASSWORDS
