@@ -34,8 +34,18 @@ NEAR_FLOOR_K = 0.2
 """Heat at once when the room is this near its floor [K], plus what it loses in the time
 that a heat pump takes to warm it."""
 START_LAG_S = 900.0
-CLEAR_OF_FLOOR_K = 0.5
-"""And go on until it is so far above [K]."""
+LOST_MAX_K = 0.3
+HOLD_K = 0.5
+"""Near the floor a room setpoint is held so far above it [K]: a thermostat lets the room go
+a quarter of a kelvin below its setpoint."""
+CLEAR_K = 0.6
+"""The plan has its way again when the room is so far above that setpoint [K], which its own
+thermostat does not reach: so nothing is written back and forth and nothing cycles."""
+SG_CLEAR_K = 1.0
+"""For SG Ready, which has no setpoint: so far above the floor [K]."""
+AT_FLOOR_K = 0.1
+"""So near the floor [K] a heat pump should have started by itself: its sensor may read warmer
+than ours, and is asked for more."""
 BAND_K = 0.25
 """Half of a usual room thermostat's band [K]: it starts so far below its setpoint."""
 COLD_OUTDOOR_C = -2.0
@@ -43,6 +53,7 @@ COLD_OUTDOOR_C = -2.0
 IDLE_SHARE = 0.05
 """Planned heat below this share of the nameplate's is none."""
 AHEAD = frozenset({Cause.CHEAP_NOW, Cause.SOLAR, Cause.IMPORT_LIMIT})
+AS_ASKED = frozenset({Cause.SCHEDULE, Cause.HOLD})
 SG_NORMAL, SG_ENCOURAGED = 2.0, 3.0
 
 
@@ -178,10 +189,10 @@ def _home(dwelling: Dwelling, state: _Now) -> Home:
     frame = _frame(dwelling, wanted, point_id, state)
     if wish is not None:
         intent = _wished(frame, wish, wanted, dwelling, state)
-    elif room_c is not None and _near_floor(dwelling, room_c, wanted, last, state):
-        intent = _at_floor(dwelling, frame, wanted, state, by_room)
     else:
         intent = _planned(dwelling, frame, room_c, wanted, state, by_room)
+        if room_c is not None:
+            intent = _above_floor(dwelling, room_c, wanted, intent, last, state)
     return Home(
         dwelling_id=dwelling.id,
         intent=intent,
@@ -219,14 +230,49 @@ def _wished(frame: Intent, wish: Wish, wanted: Wanted, dwelling: Dwelling, state
     return frame.told(SG_ENCOURAGED if warmer else SG_NORMAL, Cause.RESIDENT, sentence)
 
 
-def _near_floor(
-    dwelling: Dwelling, room_c: float, wanted: Wanted, last: Setpoint | None, state: _Now
-) -> bool:
-    """Return whether the room needs heat now whatever the plan says, with hysteresis."""
-    margin_k = NEAR_FLOOR_K + _lost_k(dwelling, room_c, state)
-    if last is not None and last.cause is Cause.COMFORT_FLOOR:
-        margin_k = max(margin_k, CLEAR_OF_FLOOR_K)
-    return room_c < wanted.floor_c + margin_k
+def _above_floor(
+    dwelling: Dwelling,
+    room_c: float,
+    wanted: Wanted,
+    planned: Intent,
+    last: Setpoint | None,
+    state: _Now,
+) -> Intent:
+    """Return what is planned, or more where the room is near its floor, with hysteresis."""
+    by_room = planned.point_id.point == "room_setpoint_c"
+    floor_c = wanted.floor_c
+    held = up(floor_c + HOLD_K, planned.rule) if by_room else SG_ENCOURAGED
+    clear_c = held + CLEAR_K if by_room else floor_c + SG_CLEAR_K
+    if last is None or last.cause is not Cause.COMFORT_FLOOR:
+        clear_c = floor_c + NEAR_FLOOR_K + _lost_k(dwelling, room_c, state)
+    if room_c >= clear_c:
+        return planned
+    if by_room:
+        held = max(held, _urged(dwelling, room_c, floor_c, planned, last, state))
+    if planned.value >= held:
+        return planned
+    sentence = f"Heating now: your room is near {degrees(floor_c)}, the least it may be."
+    return planned.told(held, Cause.COMFORT_FLOOR, sentence)
+
+
+def _urged(
+    dwelling: Dwelling,
+    room_c: float,
+    floor_c: float,
+    planned: Intent,
+    last: Setpoint | None,
+    state: _Now,
+) -> float:
+    """Return the setpoint [°C] that starts a pump which should have started, else the least."""
+    own_c = state.snapshot.good(dwelling.heat_pump.device_id, "room_temperature_c", ROOM_MAX_AGE_S)
+    if own_c is None or room_c >= floor_c + AT_FLOOR_K + BAND_K:
+        return planned.rule.low
+    highest_c = floor_c + dwelling.comfort.ceiling_k + HOLD_K
+    urged = min(up(own_c + 2 * BAND_K, planned.rule), up(highest_c, planned.rule))
+    if room_c < floor_c + AT_FLOOR_K:
+        return urged
+    # Between the two: as it was.
+    return last.value if last is not None and last.value >= urged else planned.rule.low
 
 
 def _lost_k(dwelling: Dwelling, room_c: float, state: _Now) -> float:
@@ -240,24 +286,7 @@ def _lost_k(dwelling: Dwelling, room_c: float, state: _Now) -> float:
     outside_c = COLD_OUTDOOR_C if outdoor_c is None else outdoor_c
     lost_w = estimate.loss_w_per_k * (room_c - outside_c) - estimate.free_heat_w
     lost_k = lost_w * START_LAG_S / max(estimate.capacity_j_per_k, 1e5)
-    return min(max(lost_k, 0.0), CLEAR_OF_FLOOR_K - NEAR_FLOOR_K)
-
-
-def _at_floor(
-    dwelling: Dwelling, frame: Intent, wanted: Wanted, state: _Now, by_room: bool
-) -> Intent:
-    sentence = f"Heating now: your room is near {degrees(wanted.floor_c)}, the least it may be."
-    if not by_room:
-        return frame.told(SG_ENCOURAGED, Cause.COMFORT_FLOOR, sentence)
-    # High enough for the pump's own thermostat to start, which may read warmer than ours.
-    target_c = max(wanted.floor_c + CLEAR_OF_FLOOR_K + BAND_K, wanted.comfort_c)
-    own_c = state.snapshot.good(dwelling.heat_pump.device_id, "room_temperature_c", ROOM_MAX_AGE_S)
-    if own_c is not None:
-        target_c = max(target_c, own_c + 2 * BAND_K)
-    # Never above the ceiling, but always above the floor by a step that starts the pump.
-    start_c = up(wanted.floor_c + CLEAR_OF_FLOOR_K, frame.rule)
-    value = min(up(target_c, frame.rule), max(down(wanted.ceiling_c, frame.rule), start_c))
-    return frame.told(value, Cause.COMFORT_FLOOR, sentence)
+    return min(max(lost_k, 0.0), LOST_MAX_K)
 
 
 def _planned(
@@ -274,9 +303,8 @@ def _planned(
         why = "no fresh room reading" if room_c is None else "no fresh plan"
         sentence = f"There is {why}: the heating keeps to your schedule, "
         sentence += f"{degrees(wanted.comfort_c)} now."
-        return frame.told(
-            up(wanted.comfort_c, frame.rule) if by_room else SG_NORMAL, Cause.NO_PLAN, sentence
-        )
+        value = _steady(dwelling, wanted, frame) if by_room else SG_NORMAL
+        return frame.told(value, Cause.NO_PLAN, sentence)
     step = state.step
     heating = float(plan.heat_w[step]) > IDLE_SHARE * dwelling.heat_pump.rated_heat_w
     ahead = heating and plan.cause[step] in AHEAD
@@ -299,24 +327,34 @@ def _room_setpoint(
 ) -> float:
     """Return the room setpoint [°C] under which a thermostat follows the planned room.
 
-    At rest: what the room is to coast down to, so that the pump stays off and yet catches a
-    room that cools faster than planned. Heating ahead: the end of the planned rise at once,
-    for a thermostat does not start for a tenth of a kelvin. Else: the schedule, or what the
-    plan reaches where that is less. It depends on the plan alone, so it stays the same
-    within a step and spares the device's memory.
+    As asked: the schedule, which the pump's own thermostat keeps best by itself. Heating
+    ahead: the end of the planned rise at once, for a thermostat does not start for a tenth of
+    a kelvin. Coasting on purpose: what the room is to coast down to, so that the pump stays
+    off and yet catches a room that cools faster than planned. It depends on the plan alone,
+    so it stays the same within a step and spares the device's memory.
     """
     ends_c = float(plan.room_c[step])
-    if not heating:
-        value = down(ends_c, frame.rule)
-    elif ahead:
+    if ahead:
         value = up(_top_of_rise(plan, step, dwelling) + BAND_K, frame.rule)
-    elif plan.cause[step] in (Cause.SCHEDULE, Cause.HOLD):
-        value = up(max(ends_c, wanted.comfort_c), frame.rule)
-    else:
+    elif plan.cause[step] in AS_ASKED:
+        value = _steady(dwelling, wanted, frame)
+        if heating:
+            value = max(value, up(ends_c, frame.rule))
+    elif heating:
         value = up(ends_c, frame.rule)
+    else:
+        value = down(ends_c, frame.rule)
     highest = max(down(wanted.ceiling_c, frame.rule), up(wanted.comfort_c, frame.rule))
     lowest = up(wanted.floor_c, frame.rule)
     return max(min(value, highest), lowest)
+
+
+def _steady(dwelling: Dwelling, wanted: Wanted, frame: Intent) -> float:
+    """Return the setpoint [°C] of the schedule, high enough for a thermostat to hold the floor."""
+    asked_c = wanted.comfort_c
+    if wanted.floor_c >= dwelling.floor_c:
+        asked_c = max(asked_c, wanted.floor_c + BAND_K)
+    return up(asked_c, frame.rule)
 
 
 def _top_of_rise(plan: HomePlan, step: int, dwelling: Dwelling) -> float:

@@ -135,10 +135,41 @@ def test_a_room_near_its_floor_is_heated_whatever_the_plan_says(lab, schedule):
     assert told(18.45).cause is Cause.DEAR_NOW
     cold = told(18.1)
     assert cold.cause is Cause.COMFORT_FLOOR
-    assert cold.value >= 19.0
-    # It goes on until the room is clear of the floor, then the plan has its way again.
-    assert told(18.45, [cold]).cause is Cause.COMFORT_FLOOR
-    assert told(18.55, [cold]).cause is Cause.DEAR_NOW
+    # A thermostat lets the room go 0.25 K below its setpoint: half a kelvin above the floor.
+    assert cold.value == 18.5
+    # It stays until the room is clear of what that thermostat reaches by itself.
+    assert told(18.75, [cold]).value == 18.5
+    assert told(19.05, [cold]).cause is Cause.COMFORT_FLOOR
+    assert told(19.15, [cold]).cause is Cause.DEAR_NOW
+
+
+def test_a_pump_whose_sensor_reads_warmer_is_asked_for_more(lab, schedule):
+    block = lab.estate().block("A")
+    coasting = with_home(schedule, "A-04", heat_w=0, room_c=18.0, cause=Cause.DEAR_NOW)
+
+    def told(room_c, previous):
+        changes = {("A-04-hp", "room_temperature_c"): room_c + 1.0}
+        snapshot = lab.readings(block, lab.start, rooms={"A-04": room_c}, changes=changes)
+        return by_device(
+            lab.dispatch(
+                schedule=coasting,
+                snapshot=snapshot,
+                previous={setpoint.point_id: setpoint for setpoint in previous.values()},
+            )
+        )
+
+    cold = told(18.3, {})
+    assert cold["A-04-hp"].value == 18.5
+    colder = told(18.05, cold)
+    assert colder["A-04-hp"].value == 20.0
+    assert told(18.2, colder)["A-04-hp"].value == 20.0
+    assert told(18.4, colder)["A-04-hp"].value == 18.5
+
+
+def test_as_asked_the_setpoint_stands_still_whether_the_pump_runs_or_rests(lab, schedule):
+    for heat_w, cause in ((2000, Cause.SCHEDULE), (0, Cause.HOLD), (0, Cause.SCHEDULE)):
+        plan = with_home(schedule, "A-04", heat_w=heat_w, room_c=19.0, cause=cause)
+        assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 19.0
 
 
 def test_a_wish_outranks_plan_and_floor_and_ends_when_it_ends(lab, schedule):
