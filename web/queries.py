@@ -100,6 +100,11 @@ class EstateView:
         return _sum([block.pv_w for block in self.blocks if block.block.pv])
 
     @property
+    def generated_kwh(self) -> float | None:
+        """Generation of all arrays since midnight [kWh]; ``None`` while one is unknown."""
+        return _sum([block.generated_kwh for block in self.blocks if block.block.pv])
+
+    @property
     def has_battery(self) -> bool:
         """Whether any block has a battery."""
         return any(block.battery for block in self.blocks)
