@@ -158,7 +158,7 @@ class HistoryMaker:
         else:
             setpoints = await self._dispatcher.decide(now)
             for setpoint in setpoints:
-                self._bus.apply_now(setpoint)
+                self._bus.write(setpoint)
         self._batteries = [
             setpoint
             for setpoint in setpoints
@@ -185,7 +185,7 @@ class HistoryMaker:
             instant = start + timedelta(seconds=sample * SAMPLE_S)
             for setpoint in self._batteries:
                 # Remote control of a battery lapses within minutes unless it is renewed.
-                self._bus.apply_now(setpoint)
+                self._bus.write(setpoint)
             self.simulation.step_to(instant)
             self._recorder.sample(self._values())
             if raw and instant < self._until:

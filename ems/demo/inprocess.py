@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection
 from datetime import datetime
 
+from drivers.commands import quantise
 from ems.domain.estate import Estate
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Quality, Reading
@@ -45,23 +46,33 @@ class SimulationBus:
         del cadences
         return self.read_all(now)
 
-    def apply_now(self, setpoint: Setpoint) -> Outcome:
-        """Write a setpoint as the real bus would: bounds, step, entering control, read-back."""
+    def write(self, setpoint: Setpoint) -> float | OutOfBounds | Unreachable:
+        """Write as the real bus would: bounds, step, entering control; return what was written."""
         device = self._estate.devices[setpoint.point_id.device_id]
         if self._simulation.is_silent(device.id):
             return Unreachable("the device does not answer")
         rule = device.profile.points[setpoint.point_id.point].write
-        if rule is None or not rule.low <= setpoint.value <= rule.high:
-            low, high = (rule.low, rule.high) if rule else (math.nan, math.nan)
-            return OutOfBounds(low, high)
+        if rule is None:
+            return OutOfBounds(math.nan, math.nan)
+        wanted = quantise(setpoint.value, rule)
+        if wanted is None:
+            return OutOfBounds(rule.low, rule.high)
         if device.id not in self._in_control:
             self._in_control.add(device.id)
             for point, value in device.profile.enter_control:
                 self._simulation.write(device.id, point, value)
-        wanted = rule.low + round((setpoint.value - rule.low) / rule.step) * rule.step
         self._simulation.write(device.id, setpoint.point_id.point, wanted)
+        return wanted
+
+    def apply_now(self, setpoint: Setpoint) -> Outcome:
+        """Write a setpoint and read it back."""
+        wanted = self.write(setpoint)
+        if not isinstance(wanted, float):
+            return wanted
+        device = self._estate.devices[setpoint.point_id.device_id]
+        rule = device.profile.points[setpoint.point_id.point].write
         shown = self._simulation.read(device.id, setpoint.point_id.point)
-        if math.isnan(shown) or abs(shown - wanted) > rule.tolerance + 1e-9:
+        if rule is None or math.isnan(shown) or abs(shown - wanted) > rule.tolerance + 1e-9:
             return Unconfirmed(shown)
         return Applied(shown, written=True)
 

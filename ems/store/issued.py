@@ -67,12 +67,22 @@ class Issued(Part):
     def latest_schedule(self, block_id: str) -> Schedule | None:
         """Return a block's last plan."""
         with self._connections.read() as connection:
-            row = connection.execute(
-                "SELECT data FROM schedules WHERE block_id = ?"
+            newest = connection.execute(
+                "SELECT id FROM schedules WHERE block_id = ?"
                 " ORDER BY issued_at DESC, id DESC LIMIT 1",
                 (block_id,),
             ).fetchone()
-        return None if row is None else unpack(Schedule, row[0])
+            if newest is None:
+                return None
+            held = self._newest.get(block_id)
+            if held is not None and held[0] == newest[0]:
+                return held[1]
+            (data,) = connection.execute(
+                "SELECT data FROM schedules WHERE id = ?", newest
+            ).fetchone()
+        schedule = unpack(Schedule, data)
+        self._newest[block_id] = (newest[0], schedule)
+        return schedule
 
     def schedule(self, plan_id: str) -> Schedule | None:
         """Return a plan by id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ems.domain.plans import Schedule
 from ems.store.connections import Connections
 from ems.store.series import SeriesNumbers
 
@@ -12,3 +13,6 @@ class Part:
     _connections: Connections
     _series: SeriesNumbers
     _max_hold_us: int
+    _newest: dict[str, tuple[int, Schedule]]
+    """Each block's newest plan as last read, by row: plans are asked for far more often
+    than they are made, and a row is never written twice."""

@@ -65,7 +65,7 @@ CREATE TABLE forecasts (
     UNIQUE (target, subject, issued_at)
 ) STRICT;
 CREATE TABLE schedules (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     plan_id TEXT NOT NULL UNIQUE,
     block_id TEXT NOT NULL,
     issued_at INTEGER NOT NULL,

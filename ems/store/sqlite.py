@@ -41,6 +41,7 @@ class SqliteStore(Measured, Issued, Commanded, Noted):
         self._connections = connections
         self._series = SeriesNumbers()
         self._max_hold_us = round(max_hold_s * 1_000_000)
+        self._newest = {}
 
     @property
     def path(self) -> Path:

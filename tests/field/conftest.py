@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def estate() -> Estate:
 
 @pytest.fixture(scope="session")
 def parameters() -> FieldParameters:
-    return load_parameters(DEMO / "field.yaml")
+    """The demonstration's, with one room sensor that fell silent ten days before the start."""
+    own = load_parameters(DEMO / "field.yaml")
+    return replace(own, planted=replace(own.planted, silent_days={"B-12": 10}))
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,7 @@ def test_units_of_the_file_become_units_of_the_domain(estate: Estate) -> None:
     assert (block.battery.min_soc, block.battery.max_soc) == (0.1, 1.0)
     assert block.battery.one_way_efficiency == pytest.approx(0.95)
     assert block.battery.wear_gbp_per_kwh == pytest.approx(0.02)
-    assert (block.limits.physical_import_w, block.limits.contracted_import_w) == (80_000, 60_000)
+    assert (block.limits.physical_import_w, block.limits.contracted_import_w) == (55_000, 40_000)
     assert block.pv.peak_w == 24_000
     product = estate.products["evening_turn_down"]
     assert (product.min_notice_s, product.max_duration_s) == (1800, 14_400)

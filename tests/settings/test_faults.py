@@ -39,7 +39,7 @@ CASES: dict[str, tuple[Callable[[Site], None], str, str, str]] = {
         "Did you mean products?",
     ),
     "wrong unit in the key": (
-        swap("physical_import_kw: 80", "physical_import_w: 80000"),
+        swap("physical_import_kw: 55", "physical_import_w: 80000"),
         "blocks[0].limits.physical_import_w",
         "the unit in this key",
         "Write physical_import_kw",
@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Callable[[Site], None], str, str, str]] = {
         "Did you mean floor_area_m2?",
     ),
     "watts instead of kilowatts": (
-        swap("physical_import_kw: 80", "physical_import_kw: 80000"),
+        swap("physical_import_kw: 55", "physical_import_kw: 80000"),
         "blocks[0].limits.physical_import_kw",
         "outside 0.1 to 5000 kW",
         "It looks like watts: that would be 80 kW.",
@@ -100,7 +100,7 @@ CASES: dict[str, tuple[Callable[[Site], None], str, str, str]] = {
     ),
     "a list where a section belongs": (
         swap(
-            "limits: {physical_import_kw: 80, contracted_import_kw: 60, export_kw: 50}",
+            "limits: {physical_import_kw: 55, contracted_import_kw: 40, export_kw: 50}",
             "limits: [80, 60]",
         ),
         "blocks[0].limits",
@@ -442,7 +442,7 @@ CASES: dict[str, tuple[Callable[[Site], None], str, str, str]] = {
         "Did you mean ecodan_",
     ),
     "contracted above physical": (
-        swap("contracted_import_kw: 60", "contracted_import_kw: 90"),
+        swap("contracted_import_kw: 40", "contracted_import_kw: 90"),
         "blocks[0].limits.contracted_import_kw",
         "above the physical one (80 kW)",
         "at most physical_import_kw",
