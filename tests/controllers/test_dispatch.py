@@ -273,11 +273,14 @@ def battery_told(lab, plan, **readings):
 def test_the_battery_follows_its_plan_where_the_meter_allows(lab, schedule):
     charge = with_battery(schedule, 12e3, Cause.CHEAP_NOW)
     assert battery_told(lab, charge, import_w=20e3).value == 12e3
-    # The contract of 60 kW comes before 93 % of the rating of 80 kW.
-    told = battery_told(lab, charge, import_w=55e3)
+    # The contracted ceiling comes before 93 % of the rating.
+    limits = lab.estate().block("A").limits
+    assert limits.contracted_import_w < 0.93 * limits.physical_import_w
+    told = battery_told(lab, charge, import_w=limits.contracted_import_w - 5e3)
     assert told.value == pytest.approx(5e3)
     assert told.cause is Cause.IMPORT_LIMIT
-    assert battery_told(lab, charge, import_w=70e3).value == pytest.approx(-10e3)
+    over_w = limits.contracted_import_w + 10e3
+    assert battery_told(lab, charge, import_w=over_w).value == pytest.approx(-10e3)
     assert battery_told(lab, charge, changes={("A-meter", "power_w"): None}).value == 0.0
 
 
