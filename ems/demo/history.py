@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -109,7 +109,11 @@ class HistoryMaker:
         weather = open_weather(estate)
         self._forecasts = ForecastJob(estate, store, weather)
         self._plans = PlanJob(estate, store, self._image)
-        self._dispatcher = Dispatcher(estate, store, self._bus, self._image)
+        # Plans are made seldom here, so an older one counts as fresh.
+        patient = replace(estate.control, plan_max_age_s=3600.0 * (self._span.plan_every_h + 1))
+        self._dispatcher = Dispatcher(
+            replace(estate, control=patient), store, self._bus, self._image
+        )
         self._derived = DerivedColumns(estate, self.simulation.point_ids)
         self._points: list[PointId] = [*self.simulation.point_ids, *self._derived.point_ids]
         self._recorder = HalfHourRecorder(self._points)

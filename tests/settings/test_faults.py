@@ -444,7 +444,7 @@ CASES: dict[str, tuple[Callable[[Site], None], str, str, str]] = {
     "contracted above physical": (
         swap("contracted_import_kw: 40", "contracted_import_kw: 90"),
         "blocks[0].limits.contracted_import_kw",
-        "above the physical one (80 kW)",
+        "above the physical one (55 kW)",
         "at most physical_import_kw",
     ),
     "battery reserve above its top": (
