@@ -206,12 +206,12 @@ def _base_w(dwelling: Dwelling, setting: _Setting) -> tuple[FloatArray, FloatArr
 
 
 def _free_heat_w(dwelling: Dwelling, estimate: ThermalEstimate, setting: _Setting) -> FloatArray:
+    """Return people's, appliances' and the sun's heat [W]: the forecast holds all three."""
     horizon = setting.horizon
-    inside = np.full(horizon.steps, estimate.free_heat_w)
     if horizon.find("free_heat_w", dwelling.id) is not None:
         name = f"free heat of {dwelling.id}"
-        inside = horizon.series("free_heat_w", dwelling.id, name, estimate.free_heat_w, "")
-    return np.asarray(inside + estimate.solar_aperture_m2 * setting.irradiance_w_m2)
+        return horizon.series("free_heat_w", dwelling.id, name, estimate.free_heat_w, "")
+    return np.asarray(estimate.free_heat_w + estimate.solar_aperture_m2 * setting.irradiance_w_m2)
 
 
 def _pump(
