@@ -169,6 +169,11 @@ class HistoryMaker:
             if self._estate.devices[setpoint.point_id.device_id].device_class is DeviceClass.BATTERY
         ]
 
+    def _renew_batteries(self) -> None:
+        """Repeat the batteries' orders: remote control lapses within minutes."""
+        for setpoint in self._batteries:
+            self._bus.write(setpoint)
+
     def _is_recent(self, instant: datetime) -> bool:
         return instant >= self._until - timedelta(hours=self._span.raw_h)
 
@@ -187,9 +192,9 @@ class HistoryMaker:
         raw = self._is_recent(start)
         for sample in range(1, 1800 // SAMPLE_S + 1):
             instant = start + timedelta(seconds=sample * SAMPLE_S)
-            for setpoint in self._batteries:
-                # Remote control of a battery lapses within minutes unless it is renewed.
-                self._bus.write(setpoint)
+            self._renew_batteries()
+            self.simulation.step_to(instant - timedelta(seconds=SAMPLE_S / 2))
+            self._renew_batteries()
             self.simulation.step_to(instant)
             self._recorder.sample(self._values())
             if raw and instant < self._until:

@@ -30,7 +30,6 @@ class SimulationBus:
     def __init__(self, estate: Estate, simulation: EstateSimulation) -> None:
         self._estate = estate
         self._simulation = simulation
-        self._in_control: set[str] = set()
 
     def read_all(self, now: datetime) -> list[Reading]:
         """Return a reading of every point; without a value where the device shows none."""
@@ -57,10 +56,9 @@ class SimulationBus:
         wanted = quantise(setpoint.value, rule)
         if wanted is None:
             return OutOfBounds(rule.low, rule.high)
-        if device.id not in self._in_control:
-            self._in_control.add(device.id)
-            for point, value in device.profile.enter_control:
-                self._simulation.write(device.id, point, value)
+        for point, value in device.profile.enter_control:
+            # Every time: a device that has lapsed must be taken under control again.
+            self._simulation.write(device.id, point, value)
         self._simulation.write(device.id, setpoint.point_id.point, wanted)
         return wanted
 
@@ -87,7 +85,6 @@ class SimulationBus:
         device_id = setpoint.point_id.device_id
         if self._simulation.is_silent(device_id):
             return Unreachable("the device does not answer")
-        self._in_control.discard(device_id)
         profile = self._estate.devices[device_id].profile
         self._simulation.write(device_id, setpoint.point_id.point, setpoint.value)
         for point, value in profile.release:
