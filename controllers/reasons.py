@@ -126,6 +126,8 @@ class _Home:
         self.floor = model.floor_c[row]
         self.comfort = model.comfort_c[row]
         self.price = problem.import_gbp_per_kwh if problem.pooled else model.home_price[row]
+        # Where the landlord buys for all, a tenant's own price is another one.
+        self.electricity = "the building's electricity" if problem.pooled else "electricity"
         self.limited = prices.homes[row] - self.price > LIMIT_GBP
         self.solar = (found.feeder_kw <= FLOW_KW) & (problem.pv_w > 0) & problem.pooled
         before = np.concatenate([model.room_c[row : row + 1], self.room[:-1]])
@@ -152,7 +154,7 @@ class _Home:
             at = self.times.text(dearer, step)
             return (
                 Cause.CHEAP_NOW,
-                f"Heating now because electricity is {price} now and {later} from {at}.",
+                f"Heating now because {self.electricity} is {price} now and {later} from {at}.",
             )
         full = _first(self.limited, step)
         if full is not None:
@@ -165,7 +167,7 @@ class _Home:
         if rise is not None:
             asked, at = degrees(self.comfort[rise]), self.times.text(rise, step)
             return Cause.SCHEDULE, f"Heating ahead so that your room is {asked} from {at}."
-        return Cause.CHEAP_NOW, f"Heating a little ahead while electricity is {price}."
+        return Cause.CHEAP_NOW, f"Heating a little ahead while {self.electricity} is {price}."
 
     def _behind(self, step: int) -> tuple[Cause, str]:
         if self.room[step] <= self.floor[step] + NEAR_K and self.heat[step] > NEAR_KW:
@@ -188,12 +190,13 @@ class _Home:
         if cheaper is None:
             return (
                 Cause.DEAR_NOW,
-                f"Letting the room coast: electricity is {price}; {self._stays(step, None)}.",
+                f"Letting the room coast: {self.electricity} is {price}; "
+                f"{self._stays(step, None)}.",
             )
         until = self.times.text(cheaper, step)
         return (
             Cause.DEAR_NOW,
-            f"Letting the room coast: electricity is {price} until {until}; "
+            f"Letting the room coast: {self.electricity} is {price} until {until}; "
             f"{self._stays(step, cheaper)}.",
         )
 
@@ -214,7 +217,7 @@ class _Home:
     def _stays(self, step: int, until: int | None) -> str:
         end = step + 1 if until is None else until
         lowest = float(np.min(self.room[step:end]))
-        return f"your room stays above {degrees(math.floor(lowest * 2 - 1e-6) / 2)}"
+        return f"your room stays at {degrees(math.floor((lowest + 0.05) * 2) / 2)} or above"
 
 
 def battery_reasons(

@@ -67,9 +67,13 @@ def test_own_thermostats_would_pay_for_every_hour_as_it_comes(problem):
 def test_each_hour_says_why_in_local_time(problem, lab):
     home = HighsPlanner(lab.zone).plan(problem, 5.0).homes[0]
     assert home.cause[:2] == (Cause.CHEAP_NOW, Cause.DEAR_NOW)
-    assert home.sentence[0] == "Heating now because electricity is 10p now and 50p from 13:00."
+    assert (
+        home.sentence[0]
+        == "Heating now because the building's electricity is 10p now and 50p from 13:00."
+    )
     assert home.sentence[1] == (
-        "Letting the room coast: electricity is 50p until 15:00; your room stays above 19.5 °C."
+        "Letting the room coast: the building's electricity is 50p until 15:00; "
+        "your room stays at 20 °C or above."
     )
     assert home.sentence[3] == "Heating to the 20 °C you asked for."
 
