@@ -109,7 +109,7 @@ def _children(config: Path, state: Path, port: int) -> list[Child]:
     common = ["--config", str(config), "--state", str(state)]
     base = [sys.executable, "-m", "ems.cli"]
     return [
-        Child("field", [*base, "field", "run", *common]),
+        Child("field", [*base, "field", *common]),
         Child("control", [*base, "serve", *common]),
         Child("guard", [*base, "guard", *common]),
         Child("web", [*base, "web", *common, "--port", str(port)]),

@@ -12,6 +12,7 @@ from ems.cli.options import config_option, emit_json, examples, json_option, sta
 from ems.field.control import clear_faults, read_faults, set_fault
 from ems.field.faults import FaultKind, FieldFault
 from ems.field.parameters import FieldParameters, load_parameters
+from ems.settings.clock import CLOCK_FILE
 
 FIELD_FILE = "field.yaml"
 
@@ -21,20 +22,37 @@ def field_parameters(config: Path) -> FieldParameters:
     return load_parameters(config.parent / FIELD_FILE)
 
 
-@click.group()
-def field() -> None:
-    """Simulate the estate's devices: real Modbus servers with physics behind them."""
-
-
-@field.command(epilog=examples("ems field run --config config/demo/estate.yaml --state var/demo"))
+@click.group(
+    invoke_without_command=True,
+    epilog=examples(
+        "ems field                          serve the demonstration's devices\n"
+        "ems field --speed 60               a minute a second, where no clock runs yet\n"
+        "ems field fault set A-07-hp dead   break one of them"
+    ),
+)
 @config_option
 @state_option
-def run(config: Path, state: Path) -> None:
-    """Serve every gateway of the estate until Ctrl-C or SIGTERM.
+@click.option(
+    "--speed",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 60.0),
+    help="Estate seconds in a second; only where this state directory has no clock yet.",
+)
+@click.pass_context
+def field(ctx: click.Context, config: Path, state: Path, speed: float) -> None:
+    """Simulate the estate's devices: real Modbus servers with physics behind them.
 
-    The clock of the state directory says what time it is; `ems demo` starts it. A field
-    that was killed goes on from its last checkpoint.
+    Serves every gateway of the estate until Ctrl-C or SIGTERM. The clock of the state
+    directory says what time it is; where there is none, it is started. A field that was
+    killed goes on from its last checkpoint.
     """
+    if ctx.invoked_subcommand is None:
+        _serve(config, state, speed)
+
+
+def _serve(config: Path, state: Path, speed: float) -> None:
+    from ems.demo.start import anchor_clock, require_demonstration
     from ems.field.process import run as run_field
     from ems.service.logs import configure
     from ems.service.runtime import only_one, stop_on_signals
@@ -42,6 +60,9 @@ def run(config: Path, state: Path) -> None:
     configure("field")
     estate = open_estate(config)
     parameters = field_parameters(config)
+    state.mkdir(parents=True, exist_ok=True)
+    if not (state / CLOCK_FILE).exists():
+        anchor_clock(state, require_demonstration(estate), speed)
     clock = estate_clock(estate, state)
 
     async def main() -> None:

@@ -36,7 +36,12 @@ def commands() -> dict[str, click.Command]:
 
 
 ALL_COMMANDS = commands()
-LEAVES = {name: c for name, c in ALL_COMMANDS.items() if not isinstance(c, click.Group)}
+LEAVES = {
+    name: command
+    for name, command in ALL_COMMANDS.items()
+    if not isinstance(command, click.Group) or command.invoke_without_command
+}
+"""Commands that do something by themselves."""
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
