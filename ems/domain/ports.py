@@ -245,6 +245,13 @@ class Store(Protocol):
         """Delete raw readings before an instant that are rolled up; return how many."""
         ...
 
+    def prune_issued(self, before: datetime) -> int:
+        """Delete forecasts and plans issued before an instant; return how many.
+
+        The newest plan of each block stays, however old.
+        """
+        ...
+
     def close(self) -> None:
         """Close the connection."""
         ...

@@ -99,11 +99,12 @@ class Control:
         await asyncio.to_thread(self._store.beat, heartbeat(CONTROL, now))
 
     async def housekeep(self, now: datetime) -> None:
-        """Fit homes and delete raw readings that are old and rolled up."""
+        """Fit homes; delete raw readings, forecasts and plans that are old."""
         await asyncio.to_thread(self._forecasts.fit, now)
         before = now - timedelta(days=self._estate.control.raw_retention_days)
-        deleted = await asyncio.to_thread(self._store.prune, before)
-        log.info("housekeeping_done", raw_deleted=deleted)
+        raw = await asyncio.to_thread(self._store.prune, before)
+        issued = await asyncio.to_thread(self._store.prune_issued, before)
+        log.info("housekeeping_done", raw_deleted=raw, issued_deleted=issued)
 
     async def first_round(self, now: datetime) -> None:
         """Do once what the jobs repeat, in order, so that a start is no blind spot."""

@@ -124,7 +124,7 @@ class ControlSection(Section):
         _RULES.preheat_max_k, description="Greatest preheating above a schedule."
     )
     raw_retention_days: Annotated[float, Between("days", 1, 400)] = Field(
-        _RULES.raw_retention_days, description="How long single readings are kept."
+        _RULES.raw_retention_days, description="How long single readings, forecasts and plans are kept."
     )
 
 

@@ -101,3 +101,18 @@ class Issued(Part):
                 (block_id, to_us(start, "start"), to_us(end, "end")),
             ).fetchall()
         return [unpack(Schedule, data) for (data,) in rows]
+
+    def prune_issued(self, before: datetime) -> int:
+        """Delete forecasts and plans issued before an instant; return how many.
+
+        The newest plan of each block stays, however old.
+        """
+        instant = to_us(before, "before")
+        with self._connections.write() as connection:
+            forecasts = connection.execute("DELETE FROM forecasts WHERE issued_at < ?", (instant,))
+            plans = connection.execute(
+                "DELETE FROM schedules WHERE issued_at < ? AND id NOT IN"
+                " (SELECT max(id) FROM schedules GROUP BY block_id)",
+                (instant,),
+            )
+            return forecasts.rowcount + plans.rowcount

@@ -229,6 +229,26 @@ def test_a_forecast_is_found_as_it_was_known_at_an_instant(store):
     assert store.latest_forecast("pv_w", "A-01") is None
 
 
+def test_old_forecasts_and_plans_can_be_pruned_but_never_a_blocks_last_plan(store):
+    for number in range(4):
+        store.add_schedule(plan(number, issued_at=START + number * HOUR))
+        issued_at, values = START + number * HOUR, np.ones(4)
+        store.add_forecasts([Forecast("load_w", "A-01", issued_at, START, 1800, values, {})])
+    assert store.prune_issued(START + 2 * HOUR) == 4
+    assert len(store.schedules("A", START, START + 9 * HOUR)) == 2
+    assert store.prune_issued(START + 9 * HOUR) == 3
+    last = store.latest_schedule("A")
+    assert last is not None and last.issued_at == START + 3 * HOUR
+    assert store.latest_forecast("load_w", "A-01") is None
+
+
+def test_a_plan_that_replaces_one_of_the_same_id_is_the_one_found(store):
+    store.add_schedule(plan(1, objective_gbp=1.0))
+    assert store.latest_schedule("A").objective_gbp == 1.0
+    store.add_schedule(plan(1, objective_gbp=2.0))
+    assert store.latest_schedule("A").objective_gbp == 2.0
+
+
 def setpoint(number: int, value: float = 20.0, **changes) -> Setpoint:
     issued = START + number * timedelta(minutes=1)
     made = Setpoint(
