@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 
@@ -87,6 +87,35 @@ class LogEntry:
     kind: str
     subject: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[T]):
+    """A record as the store holds it.
+
+    Attributes
+    ----------
+    record
+        The frozen dataclass itself.
+    key, subject
+        Its name among its kind; whom or what it is about.
+    at
+        Estate time it belongs to, UTC.
+    revision
+        How often it was written, from 1; hand it back to write on top of what was read.
+    sequence
+        Its place in the order of last writes over all records: a cursor.
+    """
+
+    record: T
+    key: str
+    subject: str
+    at: datetime
+    revision: int
+    sequence: int
 
 
 class Store(Protocol):
@@ -231,6 +260,36 @@ class Store(Protocol):
         self, start: datetime, end: datetime, kind: str | None = None, limit: int = 1000
     ) -> list[LogEntry]:
         """Return log entries of [start, end), newest first."""
+        ...
+
+    def keep(
+        self, record: Any, *, key: str, subject: str, at: datetime, expected: int | None = None
+    ) -> int:
+        """Keep a frozen dataclass under its type's name and a key; return its new revision.
+
+        ``expected`` is the revision that must be there now (0 for none); a conflict raises
+        a `RetryableError`.
+        """
+        ...
+
+    def kept(self, kind: type[T], key: str) -> Kept[T] | None:
+        """Return one record, or ``None``."""
+        ...
+
+    def all_kept(
+        self,
+        kind: type[T],
+        *,
+        subject: str | None = None,
+        since: datetime | None = None,
+        after: int = 0,
+        limit: int = 10_000,
+    ) -> list[Kept[T]]:
+        """Return records of a kind, in order of their last write, after a cursor."""
+        ...
+
+    def forget(self, kind: type[Any], key: str) -> bool:
+        """Delete a record; ``False`` where there was none."""
         ...
 
     def set_meta(self, key: str, value: str) -> None:

@@ -12,6 +12,10 @@ class StoreBusyError(RetryableError):
     """Another process held the store for longer than the busy timeout."""
 
 
+class StoreConflictError(RetryableError):
+    """A record was changed by someone else since it was read."""
+
+
 class StoreFullError(PermanentError):
     """The disk, or the store's own size limit, is full; what was written before is safe."""
 

@@ -111,6 +111,17 @@ CREATE TABLE log (
 ) STRICT;
 CREATE INDEX log_by_time ON log (at);
 CREATE INDEX log_by_kind ON log (kind, at);
+CREATE TABLE records (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    UNIQUE (kind, key)
+) STRICT;
+CREATE INDEX records_by_subject ON records (kind, subject, at);
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL

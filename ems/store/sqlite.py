@@ -20,6 +20,7 @@ from ems.store.errors import StoreBusyError, StoreUnreadableError
 from ems.store.issued import Issued
 from ems.store.measured import Measured
 from ems.store.noted import Noted
+from ems.store.records import Records
 from ems.store.schema import is_current, prepare
 from ems.store.series import SeriesNumbers
 
@@ -30,7 +31,7 @@ MAX_HOLD_S = 600.0
 """How long a good value stands without a newer reading [estate s]: two slow polls."""
 
 
-class SqliteStore(Measured, Issued, Commanded, Noted):
+class SqliteStore(Measured, Issued, Commanded, Noted, Records):
     """All that Hearth keeps of an estate, in one file.
 
     Any thread may call any method at any time; each call is one transaction. Use
