@@ -1,0 +1,173 @@
+"""Demand-response events: what was asked, what was promised, how it went.
+
+One state machine (see :data:`TRANSITIONS`); each change is a :class:`Transition` with its
+cause. Power is electric [W] at the participants' meters; *down* means less import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Which way the participants' import is to move."""
+
+    DOWN = "down"
+    UP = "up"
+
+
+class EventState(StrEnum):
+    """Where an event stands."""
+
+    REFUSED = "refused"
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    RECOVERING = "recovering"
+    """Over, homes come back one after another under a cap."""
+    SETTLED = "settled"
+    CANCELLED = "cancelled"
+    """Withdrawn before it started; one withdrawn while it ran goes on to be settled pro rata."""
+
+
+TRANSITIONS: dict[EventState, frozenset[EventState]] = {
+    EventState.REFUSED: frozenset(),
+    EventState.ACCEPTED: frozenset({EventState.RUNNING, EventState.CANCELLED}),
+    EventState.RUNNING: frozenset({EventState.RECOVERING}),
+    EventState.RECOVERING: frozenset({EventState.SETTLED}),
+    EventState.SETTLED: frozenset(),
+    EventState.CANCELLED: frozenset(),
+}
+"""Permitted changes of state."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlexRequest:
+    """What an aggregator or an operator asks for.
+
+    Attributes
+    ----------
+    block_id
+        Which block.
+    direction, power_w
+        Change of the participants' import against the reference frozen at acceptance [W], > 0.
+    start, end
+        UTC, on half-hours unless the product says otherwise.
+    source
+        Aggregator's id, or ``operator``.
+    product_id
+        Product of the configuration; empty for an operator's own.
+    idempotency_key
+        Sent twice, it counts once.
+    """
+
+    block_id: str
+    direction: Direction
+    power_w: float
+    start: datetime
+    end: datetime
+    source: str
+    product_id: str = ""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlexEvent:
+    """An event and its present state.
+
+    Attributes
+    ----------
+    id
+        Unique, sortable by time.
+    request
+        As it was asked (a replacing PUT puts a new one here and keeps the id).
+    state
+        Where it stands.
+    accepted_w
+        Promised change [W]; less than asked where it was trimmed; 0 where refused.
+    reason
+        Why it was trimmed or refused, for the sender; empty otherwise.
+    received_at
+        Estate time, UTC.
+    reference_w
+        Participants' import without the event, per half-hour from ``request.start``, frozen at
+        acceptance [W].
+    participants
+        Homes frozen at the start, in order; empty before. The block's battery takes part where
+        ``battery_takes_part``.
+    battery_takes_part
+        Whether the battery is among the participants.
+    ended_at
+        When control ended: the end, or earlier where it was withdrawn.
+    """
+
+    id: str
+    request: FlexRequest
+    state: EventState
+    accepted_w: float
+    reason: str
+    received_at: datetime
+    reference_w: tuple[float, ...] = ()
+    participants: tuple[str, ...] = ()
+    battery_takes_part: bool = False
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of an event, with its cause; never rewritten."""
+
+    event_id: str
+    at: datetime
+    before: EventState | None
+    after: EventState
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettledSlot:
+    """One half-hour of a settlement; ``None`` where the meters cannot tell [W]."""
+
+    start: datetime
+    baseline_w: float | None
+    actual_w: float | None
+    delivered_w: float | None
+    """Signed: positive in the direction that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What an event delivered, measured from the meters afterwards.
+
+    Attributes
+    ----------
+    event_id, measured_at
+        Which event; when.
+    slots
+        Half-hours of the event.
+    delivered_kwh
+        Sum of the signed deliveries clipped at zero and at the instructed energy.
+    asked_kwh
+        Instructed energy, pro rata where it was withdrawn.
+    net_kwh
+        Baseline less actual from the start of preheating to the end of recovery, signed.
+    baseline_rule, baseline_days, baseline_wanted
+        Which baseline, from how many earlier days of how many wanted.
+    payment_gbp
+        By the product's table; ``None`` without a product.
+    notes
+        What was weak or missing, in words.
+    """
+
+    event_id: str
+    measured_at: datetime
+    slots: tuple[SettledSlot, ...]
+    delivered_kwh: float
+    asked_kwh: float
+    net_kwh: float | None
+    baseline_rule: str
+    baseline_days: int
+    baseline_wanted: int
+    payment_gbp: float | None
+    notes: tuple[str, ...] = ()
