@@ -9,7 +9,7 @@ import numpy as np
 
 from ems.domain.estate import Block, Dwelling, Estate
 from ems.domain.plans import Schedule
-from ems.domain.points import PointId
+from ems.domain.points import OPERATING_STATES, PointId
 from ems.domain.ports import Store
 from ems.domain.readings import Snapshot
 from ems.domain.setpoints import SetpointRecord
@@ -57,6 +57,7 @@ class HomeNow:
     confirmed: bool | None
     cause: str
     sentence: str
+    doing: str = ""
 
     @property
     def below_floor(self) -> bool:
@@ -146,9 +147,14 @@ def homes_now(
                 confirmed=command.confirmed if command else None,
                 cause=CAUSES[record_of.setpoint.cause] if command and record_of else "",
                 sentence=record_of.setpoint.sentence if command and record_of else "",
+                doing=_doing(_good(estate, latest, pump_id, "operating_state")),
             )
         )
     return out
+
+
+def _doing(state: float | None) -> str:
+    return "" if state is None else OPERATING_STATES.get(int(state), "")
 
 
 def _good(estate: Estate, latest: Snapshot, device_id: str, point: str) -> float | None:

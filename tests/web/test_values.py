@@ -75,6 +75,18 @@ def test_the_demonstration_says_that_its_dates_are_simulated(world) -> None:
         )
 
 
+def test_a_home_below_its_floor_is_never_all_is_well(make_world) -> None:
+    world = make_world()
+    cold = PointId("A-10-room", "temperature_c")
+    world.store.add_readings([Reading(cold, world.clock.now(), 13.1)])
+    page = world.client("olive").get("/estate").text
+    shown = text_of(page)
+    assert "All is well." not in shown
+    assert "1 of 20 homes of Ash House are below their floor: A-10" in shown
+    assert tile(page, "coldest") == "13.1 °C"
+    assert "Below floor" in words(world, "olive", "/estate/blocks/A")
+
+
 def test_a_blocks_page_lists_every_home_with_room_floor_and_reason(world) -> None:
     page = world.client("olive").get("/estate/blocks/A").text
     shown = text_of(page)

@@ -1,0 +1,89 @@
+"""Take the pictures of this folder from a running demonstration.
+
+    python docs/images/take.py http://127.0.0.1:8080 operator:PASSWORD a-07:PASSWORD
+
+The sign-ins are those that ``ems demo`` prints at its start. Needs Chromium and its
+driver, and selenium (``pip install -e .[dev]``).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+HERE = Path(__file__).parent
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PICTURES = {
+    "operator": [
+        ("overview-1280", "/estate", 1280),
+        ("overview-390", "/estate", 390),
+        ("block-1280", "/estate/blocks/B", 1280),
+        ("home-1280", "/estate/homes/A-07", 1280),
+    ],
+    "tenant": [
+        ("tenant-390", "/homes/{home}", 390),
+        ("tenant-1280", "/homes/{home}", 1280),
+        ("tenant-heating-1280", "/homes/{home}/heating", 1280),
+    ],
+}
+HEIGHT = 1500
+
+
+def browser() -> webdriver.Chrome:
+    """Return a fresh headless Chromium."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "/usr/bin/chromium"
+    for flag in (*FLAGS, "--hide-scrollbars", f"--user-data-dir={tempfile.mkdtemp()}"):
+        options.add_argument(flag)
+    driver = shutil.which("chromedriver") or "/usr/bin/chromedriver"
+    return webdriver.Chrome(options=options, service=Service(driver))
+
+
+def take(address: str, name: str, secret: str) -> None:
+    """Sign in as ``name`` and take the pictures that its role can see."""
+    found = browser()
+    role = "operator" if name == "operator" else "tenant"
+    try:
+        found.get(f"{address}/sign-in")
+        found.find_element(By.ID, "name").send_keys(name)
+        found.find_element(By.ID, "password").send_keys(secret)
+        found.find_element(By.CSS_SELECTOR, "main button").click()
+        WebDriverWait(found, 20).until(lambda b: "/sign-in" not in b.current_url)
+        for picture, path, width in PICTURES[role]:
+            found.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": width < 500},
+            )
+            found.get(address + path.format(home=name.upper()))
+            found.save_screenshot(str(HERE / f"{picture}.png"))
+            print(f"{picture}.png")
+    finally:
+        found.quit()
+
+
+def main() -> None:
+    """Take all pictures."""
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    for sign_in in sys.argv[2:]:
+        take(sys.argv[1].rstrip("/"), *sign_in.split(":", 1))
+
+
+if __name__ == "__main__":
+    main()
