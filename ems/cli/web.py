@@ -144,7 +144,12 @@ def accounts() -> None:
     """Say who may sign in to the pages. There are no default passwords."""
 
 
-@accounts.command("add")
+@accounts.command(
+    "add",
+    epilog=examples(
+        "ems accounts add olive --role operator\nems accounts add tess --role tenant --home A-07"
+    ),
+)
 @config_option
 @state_option
 @click.argument("name")
@@ -165,7 +170,7 @@ def add(config: Path, state: Path, name: str, role: str, home: str | None, passw
     click.echo(f"{user.name} may sign in as {user.role}{f' of {home}' if home else ''}.")
 
 
-@accounts.command("list")
+@accounts.command("list", epilog=examples("ems accounts list\nems accounts list --json"))
 @state_option
 @json_option
 def list_accounts(state: Path, as_json: bool) -> None:
@@ -179,7 +184,7 @@ def list_accounts(state: Path, as_json: bool) -> None:
         )
 
 
-@accounts.command("remove")
+@accounts.command("remove", epilog=examples("ems accounts remove tess"))
 @state_option
 @click.argument("name")
 def remove(state: Path, name: str) -> None:
