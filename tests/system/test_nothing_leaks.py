@@ -24,7 +24,7 @@ from ems.service.control import Control, open_weather
 from ems.settings import load_estate
 from ems.store import open_store
 
-from .conftest import DEMO
+from .conftest import DEMO, Past
 
 ROUNDS = 90
 """Minutes of control that are compared; the first plan and its successors are in them."""
@@ -60,17 +60,20 @@ class Tape:
 
 
 async def run(
-    estate: Estate, past: Path, folder: Path, tape: Tape, simulation: EstateSimulation | None
+    estate: Estate,
+    past: Path,
+    begins: datetime,
+    folder: Path,
+    tape: Tape,
+    simulation: EstateSimulation | None,
 ) -> list[Setpoint]:
     folder.mkdir(exist_ok=True)
     shutil.copy(past, folder / "store.sqlite")
     with open_store(folder / "store.sqlite") as store:
         control = Control(estate, store, tape, open_weather(estate))
-        assert estate.starts_at is not None
-        now = estate.starts_at
-        await control.first_round(now)
+        await control.first_round(begins)
         for minute in range(1, ROUNDS):
-            now = estate.starts_at + timedelta(minutes=minute)
+            now = begins + timedelta(minutes=minute)
             if simulation is not None:
                 simulation.step_to(now)
             await control.poll(now)
@@ -84,15 +87,15 @@ async def run(
 def test_hidden_parameters_reach_control_only_through_readings(
     estate: Estate,
     parameters: FieldParameters,
-    past: tuple[Path, dict[str, object]],
+    past: Past,
+    begins: datetime,
     tmp_path: Path,
 ) -> None:
     path, state = past
-    assert estate.starts_at is not None
-    field = EstateSimulation(estate, parameters, estate.starts_at, step_s=60)
+    field = EstateSimulation(estate, parameters, begins, step_s=60)
     field.load_state(state)
     first = Tape(SimulationBus(estate, field), None)
-    asyncio.run(run(estate, path, tmp_path / "one", first, field))
+    asyncio.run(run(estate, path, begins, tmp_path / "one", first, field))
     assert len({setpoint.value for setpoint in first.asked}) > 3
 
     # The same configuration beside a field file that says something else altogether.
@@ -101,7 +104,7 @@ def test_hidden_parameters_reach_control_only_through_readings(
     hidden.write_text(hidden.read_text().replace("seed: 1", "seed: 99").replace("0.29", "0.9"))
     elsewhere = load_estate(tmp_path / "config" / "demo" / "estate.yaml")
     second = Tape(None, first.read)
-    asyncio.run(run(elsewhere, path, tmp_path / "two", second, None))
+    asyncio.run(run(elsewhere, path, begins, tmp_path / "two", second, None))
 
     assert second.asked == first.asked
 
@@ -109,19 +112,19 @@ def test_hidden_parameters_reach_control_only_through_readings(
 def test_other_homes_are_steered_otherwise(
     estate: Estate,
     parameters: FieldParameters,
-    past: tuple[Path, dict[str, object]],
+    past: Past,
+    begins: datetime,
     tmp_path: Path,
 ) -> None:
     """The counterpart: other readings do change decisions, so the test above can fail."""
     path, state = past
-    assert estate.starts_at is not None
     asked = []
     for name, warmer_k in (("as-is", 0.0), ("warmer", 1.5)):
-        field = EstateSimulation(estate, parameters, estate.starts_at, step_s=60)
+        field = EstateSimulation(estate, parameters, begins, step_s=60)
         field.load_state(state)
         field.homes.air_c += warmer_k
         field.homes.fabric_c += warmer_k
         tape = Tape(SimulationBus(estate, field), None)
-        asyncio.run(run(estate, path, tmp_path / name, tape, field))
+        asyncio.run(run(estate, path, begins, tmp_path / name, tape, field))
         asked.append([setpoint.value for setpoint in tape.asked])
     assert asked[0] != asked[1]
