@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.linear import HighsPlanner
@@ -193,7 +193,6 @@ def test_a_wish_outranks_plan_and_floor_and_ends_when_it_ends(lab, schedule):
     assert told["A-10-hp"].cause is Cause.RESIDENT
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rooms=st.lists(st.floats(5, 30), min_size=20, max_size=20),
     ends=st.floats(5, 35),

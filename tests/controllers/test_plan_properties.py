@@ -6,14 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.fallback import fallback_schedule
 from controllers.linear import HighsPlanner
 from ems.domain.plans import BatteryProblem, HomeProblem
-
-EXAMPLES = settings(max_examples=80, deadline=None)
 
 
 def values(low, high, count):
@@ -85,7 +83,6 @@ def close(scale, relative=1e-6):
     return relative * max(1.0, abs(scale))
 
 
-@EXAMPLES
 @given(change=changes())
 def test_every_problem_gets_a_plan_that_adds_up(lab, change):
     problem = replace(lab.problem(homes=0), **change)
@@ -111,7 +108,6 @@ def test_every_problem_gets_a_plan_that_adds_up(lab, change):
         assert np.all(schedule.battery.energy_wh <= max(battery.max_wh, battery.energy_wh) + 0.1)
 
 
-@EXAMPLES
 @given(change=changes())
 def test_no_plan_is_worse_than_own_thermostats_nor_better_than_its_bound(lab, change):
     problem = replace(lab.problem(homes=0), **change)
@@ -125,7 +121,6 @@ def test_no_plan_is_worse_than_own_thermostats_nor_better_than_its_bound(lab, ch
     assert schedule.objective_gbp - schedule.bound_gbp <= close(schedule.objective_gbp, 1e-3)
 
 
-@EXAMPLES
 @given(change=changes())
 def test_limits_are_kept_or_named_with_the_worst_excess(lab, change):
     problem = replace(lab.problem(homes=0), **change)
@@ -145,7 +140,6 @@ def test_limits_are_kept_or_named_with_the_worst_excess(lab, change):
             assert worst <= (0.0101 if key[0] == "floor" else 1.01)
 
 
-@EXAMPLES
 @given(change=changes(battery=st.none()))
 def test_the_floor_is_held_whenever_full_heating_could_hold_it(lab, change):
     """Without a feeder limit a home is on its own: full heat from the start is its best."""
@@ -163,7 +157,6 @@ def test_the_floor_is_held_whenever_full_heating_could_hold_it(lab, change):
         assert np.all(plan.room_c >= reachable - 0.01)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     bought=values(-0.5, 0.5, 3),
     sold=values(-0.3, 0.6, 3),

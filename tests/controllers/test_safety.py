@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.dispatch import dispatch
@@ -106,7 +106,6 @@ def test_a_home_that_has_cooled_changes_places_with_a_warmer_one():
     assert turns(near, 90e3) == {"A-1"}
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     margins=st.lists(st.floats(0, 6), min_size=2, max_size=12, unique=True),
     powers=st.lists(st.floats(200, 4000), min_size=12, max_size=12),
@@ -126,7 +125,6 @@ def test_the_coldest_never_waits_first(margins, powers, measured_w):
         assert measured_w - relieved <= 90e3 + 1e-6
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     wanted_w=st.floats(-20e3, 20e3),
     measured_w=st.floats(-50e3, 100e3),
@@ -146,7 +144,6 @@ def test_the_battery_keeps_the_limit_as_far_as_it_can(wanted_w, measured_w, now_
     assert after_w <= 30e3 + 1e-6 or told_w == pytest.approx(-most_w)
 
 
-@settings(max_examples=100, deadline=None)
 @given(value=st.floats(-50, 60), step=st.sampled_from([0.1, 0.5, 1.0]))
 def test_rounding_has_a_direction_and_stays_inside(value, step):
     rule = WriteRule(low=12, high=30, step=step)

@@ -96,7 +96,7 @@ def test_an_unheated_home_settles_where_gains_meet_losses(traits: Traits) -> Non
     np.testing.assert_allclose(state.air_c[~warm], expected[~warm], atol=0.15)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=settings().max_examples // 8)
 @given(
     setpoints=st.lists(st.floats(15.0, 24.0), min_size=8, max_size=40),
     outdoor=st.floats(-6.0, 12.0),
@@ -175,7 +175,6 @@ def battery(energy_wh: float = 20e3) -> BatteryPhysics:
     return BatteryPhysics(PLATE, BatteryState(energy_wh=energy_wh))
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(-60e3, 60e3), min_size=1, max_size=60), st.floats(4e3, 40e3))
 def test_a_battery_balances_its_energy_and_stays_within_its_bounds(
     nets: list[float], energy_wh: float

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ems.domain.errors import InvalidInputError
@@ -157,7 +157,6 @@ def test_hot_water_keeps_energy_in_the_mean_though_the_median_is_zero():
     assert forecast.mean.sum() * 0.5 == pytest.approx(1200.0, rel=0.25)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     days=st.integers(0, 30),

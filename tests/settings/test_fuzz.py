@@ -79,7 +79,8 @@ def load(site: Site, text: str) -> None:
 
 
 quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=settings().max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -136,7 +137,7 @@ def test_any_text_at_all(small: Site, text: str) -> None:
     load(small, text)
 
 
-@settings(quick, max_examples=30)
+@settings(quick, max_examples=settings().max_examples // 4)
 @given(path=st.sampled_from(PLACES), value=odd_values, as_json=st.booleans())
 def test_the_command_says_so_for_any_value(
     small: Site, path: tuple[Step, ...], value: Any, as_json: bool

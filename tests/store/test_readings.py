@@ -173,7 +173,7 @@ def test_pruning_takes_rolled_up_readings_only_and_leaves_what_still_holds(store
     rolled=st.integers(0, 130),
     point=st.sampled_from([POWER, ENERGY, PointId("A-01-hp", "operating_state")]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 def test_raw_readings_come_back_exactly_and_roll_ups_follow_the_reference(
     tmp_path_factory, values, rolled, point
 ):

@@ -110,8 +110,7 @@ outcomes = st.one_of(
 )
 records = st.builds(SetpointRecord, setpoints, outcomes, instants)
 several = settings(
-    max_examples=40,
-    deadline=None,
+    max_examples=settings().max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
