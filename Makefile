@@ -27,12 +27,14 @@ test: $(VENV)/.installed-dev system
 	$(BIN)/pytest -m "not long"
 
 test-long: $(VENV)/.installed-dev system
-	$(BIN)/pytest -m "long"
+	$(BIN)/pytest -m "long or hypothesis" --hypothesis-profile long --timeout 3600 \
+		--durations 20 --junitxml build/test-long.xml
+	@echo "Figures: build/test-long.xml (times), build/nobody-left-cold.json (rooms and feeders)"
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint ext
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/docs
