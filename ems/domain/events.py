@@ -73,6 +73,18 @@ class FlexRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Instruction:
+    """What was promised over a stretch of time: ``power_w`` [W] in [start, end), UTC.
+
+    An event that was replaced or withdrawn while it ran has several, or a shortened one.
+    """
+
+    start: datetime
+    end: datetime
+    power_w: float
+
+
+@dataclass(frozen=True, slots=True)
 class FlexEvent:
     """An event and its present state.
 
@@ -100,6 +112,8 @@ class FlexEvent:
         Whether the battery is among the participants.
     ended_at
         When control ended: the end, or earlier where it was withdrawn.
+    instructions
+        What was promised when, in order and without overlap; settled pro rata.
     """
 
     id: str
@@ -112,11 +126,15 @@ class FlexEvent:
     participants: tuple[str, ...] = ()
     battery_takes_part: bool = False
     ended_at: datetime | None = None
+    instructions: tuple[Instruction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One change of an event, with its cause; never rewritten."""
+    """One change of an event, with its cause; never rewritten.
+
+    ``before`` equals ``after`` where the event was replaced and stayed where it was.
+    """
 
     event_id: str
     at: datetime
