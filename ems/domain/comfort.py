@@ -6,7 +6,7 @@ Times of day are local to the estate. Temperatures are of the living room [°C].
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from ems.domain.errors import InvalidInputError
@@ -63,6 +63,22 @@ class ComfortSchedule:
                 break
             current = period
         return current.temperature_c
+
+    def next_change(self, instant: datetime, zone: ZoneInfo) -> datetime | None:
+        """Return when the temperature asked for next changes after ``instant``, UTC.
+
+        ``None`` where it never does.
+        """
+        today = instant.astimezone(zone).date()
+        now_c = self.temperature_at(instant, zone)
+        for ahead in range(9):
+            day = today + timedelta(days=ahead)
+            periods = self.weekend if day.weekday() >= 5 else self.weekday
+            for period in periods:
+                start = datetime.combine(day, period.start, zone).astimezone(UTC)
+                if start > instant and period.temperature_c != now_c:
+                    return start
+        return None
 
     @property
     def highest_c(self) -> float:

@@ -48,3 +48,78 @@ class Wish:
     def holds_at(self, instant: datetime) -> bool:
         """Return whether the wish is in force at ``instant`` (UTC)."""
         return self.until is None or instant < self.until
+
+
+ALL_EVENTS = "all-events"
+"""An opt-out of every event; planning by price goes on."""
+ALL_PLANNING = "all-planning"
+"""An opt-out of planning and of events: the schedule and nothing else."""
+
+
+class Asking(StrEnum):
+    """How a resident asks for something."""
+
+    WARMER = "warmer"
+    """Another temperature for some hours."""
+    AWAY = "away"
+    """Nobody at home until an instant."""
+    OPT_OUT = "opt_out"
+    """Out of one event, of all, or of planning altogether."""
+    SCHEDULE = "schedule"
+    """Another comfort schedule."""
+    DEVICE = "device"
+    """A change made at the heat pump itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenPeriod:
+    """From ``start_min`` [minutes after local midnight] on: ``temperature_c`` [°C]."""
+
+    start_min: int
+    temperature_c: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a resident asked for, with who and when; kept for good.
+
+    Attributes
+    ----------
+    id
+        Unique, sortable by time.
+    dwelling_id, asking
+        Which home, and how it asks.
+    by
+        Account, or ``heat pump`` for a change at the device.
+    since
+        From when, estate time, UTC.
+    until
+        When it ends by itself; the return for ``AWAY``; ``None`` until it is taken back.
+    temperature_c
+        For ``WARMER``, ``AWAY`` and ``DEVICE`` [°C].
+    event
+        For ``OPT_OUT``: an event's id, :data:`ALL_EVENTS` or :data:`ALL_PLANNING`.
+    weekday, weekend
+        For ``SCHEDULE``.
+    ended_at, ended_by
+        When and by whom it was taken back.
+    """
+
+    id: str
+    dwelling_id: str
+    asking: Asking
+    by: str
+    since: datetime
+    until: datetime | None = None
+    temperature_c: float | None = None
+    event: str = ""
+    weekday: tuple[ChosenPeriod, ...] = ()
+    weekend: tuple[ChosenPeriod, ...] = ()
+    ended_at: datetime | None = None
+    ended_by: str = ""
+
+    def holds_at(self, instant: datetime) -> bool:
+        """Return whether it is in force at ``instant`` (UTC)."""
+        if self.ended_at is not None and instant >= self.ended_at:
+            return False
+        return self.since <= instant and (self.until is None or instant < self.until)
