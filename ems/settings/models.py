@@ -124,7 +124,8 @@ class ControlSection(Section):
         _RULES.preheat_max_k, description="Greatest preheating above a schedule."
     )
     raw_retention_days: Annotated[float, Between("days", 1, 400)] = Field(
-        _RULES.raw_retention_days, description="How long single readings, forecasts and plans are kept."
+        _RULES.raw_retention_days,
+        description="How long single readings, forecasts and plans are kept.",
     )
 
 
@@ -380,6 +381,9 @@ class EstateFile(Section):
     estate: EstateSection = Field(description="Who and where.")
     profiles: FilePath = Field(description="Folder of device profiles.")
     thermal_priors: FilePath = Field(description="File of thermal priors by EPC band.")
+    people_rules: FilePath | None = Field(
+        None, description="File with figures of the rules about people."
+    )
     data: DataSection = Field(
         default_factory=lambda: DataSection.model_validate({}),
         description="Files with weather, carbon and holidays.",
