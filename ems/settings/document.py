@@ -160,7 +160,7 @@ def parse(text: str, findings: Findings) -> Any:
     except RecursionError:
         findings.add((), "sections are nested too deeply", None, "Keep to the documented keys.")
         return None
-    if node is None:
+    if data is None and not findings.faults:  # nothing, or a lone ~
         remedy = "Begin with version: 1 and follow config/demo/estate.yaml."
         findings.add((), "the file is empty", None, remedy)
     return data

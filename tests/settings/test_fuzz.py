@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ems.cli.check_config import check_config
@@ -133,6 +133,7 @@ def test_text_cut_doubled_and_overwritten(small: Site, data: st.DataObject) -> N
 
 @quick
 @given(text=st.text(max_size=200))
+@example(text="~")
 def test_any_text_at_all(small: Site, text: str) -> None:
     load(small, text)
 
