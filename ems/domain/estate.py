@@ -310,6 +310,9 @@ class ControlRules:
     preheat_max_k: float = 2.0
     raw_retention_days: float = 14.0
 
+    away_c: float = 14.0
+    warmest_c: float = 25.0
+    touch_hold_s: float = 14400.0
 
 @dataclass(frozen=True, slots=True)
 class DataSources:

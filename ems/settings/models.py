@@ -127,6 +127,12 @@ class ControlSection(Section):
         _RULES.raw_retention_days,
         description="How long single readings, forecasts and plans are kept.",
     )
+    away_c: RoomC = Field(_RULES.away_c, description="What an empty home is kept at.")
+    warmest_c: RoomC = Field(_RULES.warmest_c, description="The most a resident can ask for.")
+    touch_hold_s: Annotated[float, Between("s", 600, 86400)] = Field(
+        _RULES.touch_hold_s,
+        description="How long a change made at a heat pump is kept, at most.",
+    )
 
 
 class PeriodSection(Section):
