@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +30,14 @@ from ems.demo.start import (
     resume_or_start,
 )
 from ems.demo.supervisor import Child, Supervisor
-from ems.domain.errors import HearthError
+from ems.domain.errors import HearthError, InvalidInputError
 from ems.domain.estate import Estate
 from ems.domain.ports import Store
 from ems.store import open_store
 
 FIRST_PAGE_WAIT_S = 60.0
+FASTEST = 60.0
+"""Speed up to which processes of their own keep step."""
 STOP_ORDER = ("web", "control", "guard", "field")
 
 
@@ -39,7 +45,8 @@ STOP_ORDER = ("web", "control", "guard", "field")
     epilog=examples(
         "ems demo                           on http://127.0.0.1:8080, real time\n"
         "ems demo --port 8090 --speed 30    half a minute passes in a second\n"
-        "ems demo --fresh                   forget what happened and start anew"
+        "ems demo --fresh                   forget what happened and start anew\n"
+        "ems demo --speed 600 --for 48h --seed 1 --report out/    two days, measured thrice"
     )
 )
 @config_option
@@ -56,8 +63,8 @@ STOP_ORDER = ("web", "control", "guard", "field")
     "--speed",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0.1, 60.0),
-    help="Estate seconds that pass in a second, at most 60.",
+    type=click.FloatRange(0.1, 86400.0),
+    help="Estate seconds that pass in a second, at most 60; more with --report.",
 )
 @click.option("--fresh", is_flag=True, help="Delete this demonstration's state first.")
 @click.option(
@@ -67,16 +74,54 @@ STOP_ORDER = ("web", "control", "guard", "field")
     type=click.IntRange(2, 300),
     help="Days of history to make at the first start.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Serve nothing: run the days under three controllers, write a report here and end.",
+)
+@click.option(
+    "--for",
+    "length",
+    default="48h",
+    show_default=True,
+    help="With --report: how long, e.g. 48h, 2d or 90min.",
+)
+@click.option(
+    "--from",
+    "begins",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+    help="With --report: when to begin, UTC; where the demonstration starts if not given.",
+)
+@click.option(
+    "--seed", type=int, help="With --report: replaces the simulated field's seed: other homes."
+)
 def demo(
-    config: Path, state: Path, port: int, speed: float, fresh: bool, history_days: int
+    config: Path,
+    state: Path,
+    port: int,
+    speed: float,
+    fresh: bool,
+    history_days: int,
+    report: Path | None,
+    length: str,
+    begins: datetime | None,
+    seed: int | None,
 ) -> None:
     """Start the demonstration: simulated field, control, guard and pages.
 
     The first start makes five weeks of history (under a minute). Ctrl-C ends all
     processes; the next start goes on where this one stopped. A process that dies is
     started again.
+
+    With --report there are no processes and no pages: the same days are run on the homes'
+    own thermostats, with the battery planned and with everything planned, in lock-step and
+    as fast as the machine can; what the meters measured is written as a report.
     """
     estate = open_estate(config)
+    if report is not None:
+        _report(estate, config, report, length, begins, seed, history_days)
+        return
+    _refuse_without_report(speed, begins, seed)
     starts_at = require_demonstration(estate)
     children = _children(config, state, port)
     supervisor = Supervisor(children, state, STOP_ORDER)
@@ -103,6 +148,79 @@ def demo(
 
     sign_ins = make_sign_ins(Accounts(state / ACCOUNTS_FILE), estate)
     _run(supervisor, estate, port, speed, sign_ins)
+
+
+def _refuse_without_report(speed: float, begins: datetime | None, seed: int | None) -> None:
+    """Refuse what only a report can do."""
+    remedy = "Add --report DIRECTORY, or leave the option out."
+    if speed > FASTEST:
+        raise InvalidInputError(
+            f"processes of their own keep up to ×{FASTEST:g}; faster goes only in lock-step",
+            field="--speed",
+            value=speed,
+            remedy=remedy,
+        )
+    for name, value in (("--from", begins), ("--seed", seed)):
+        if value is not None:
+            raise InvalidInputError(
+                "only a report can choose it", field=name, value=str(value), remedy=remedy
+            )
+
+
+def _report(
+    estate: Estate,
+    config: Path,
+    folder: Path,
+    length: str,
+    begins: datetime | None,
+    seed: int | None,
+    history_days: int,
+) -> None:
+    """Run the evidence and write its report."""
+    from ems.cli.field import field_parameters
+    from ems.demo.evidence import gather, window_of
+    from ems.demo.figures import figures
+    from ems.demo.history import HistorySpan
+    from ems.demo.report import verdicts, write_report
+    from ems.service.logs import configure
+
+    configure("demo", level="WARNING")
+    require_demonstration(estate)
+    start = None if begins is None else begins.replace(tzinfo=UTC)
+    window = window_of(estate, start, _length(length))
+    parameters = field_parameters(config)
+    if seed is not None:
+        parameters = replace(parameters, seed=seed)
+    with (
+        tempfile.TemporaryDirectory(prefix="hearth-report-") as work,
+        click.progressbar(length=1000, label="Running", file=sys.stdout) as bar,
+    ):
+        shown = 0
+
+        def tell(what: str, share: float) -> None:
+            nonlocal shown
+            bar.label = what
+            bar.update(int(share * 1000) - shown)
+            shown = int(share * 1000)
+
+        span = HistorySpan.of_days(history_days)
+        evidence = gather(estate, parameters, window, Path(work), span=span, progress=tell)
+    found = figures(estate, evidence)
+    paths = write_report(folder, estate, found)
+    for verdict in verdicts(found):
+        click.echo(f"{verdict['heading']} {verdict['text']}")
+    click.echo(f"Written: {', '.join(str(path) for path in paths)}")
+
+
+def _length(text: str) -> timedelta:
+    """Return a length of time written as 48h, 2d or 90min."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(d|h|min)", text.strip())
+    if match is None:
+        raise InvalidInputError(
+            "not a length of time", field="--for", value=text, remedy="Write e.g. 48h, 2d or 90min."
+        )
+    minutes = {"d": 1440.0, "h": 60.0, "min": 1.0}[match[2]]
+    return timedelta(minutes=float(match[1]) * minutes)
 
 
 def _children(config: Path, state: Path, port: int) -> list[Child]:

@@ -1,0 +1,359 @@
+"""The same days, run three times from the same state: what planning is worth, measured.
+
+Own thermostats; own thermostats with the battery planned; everything planned. All go in
+lock-step in one process, so that the same seed gives the same figures however fast the
+machine is. Thermostats with their schedules shifted up and down give the frontier that a
+planned run is held against at equal warmth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import math
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ems.demo.history import HistoryMaker, HistorySpan
+from ems.demo.inprocess import SimulationBus
+from ems.demo.metering import Asked, Measured, Metering, Window
+from ems.demo.recorder import DerivedColumns, HalfHourRecorder
+from ems.demo.stepping import TICK_S, step_through
+from ems.domain.errors import InvalidInputError
+from ems.domain.estate import Estate
+from ems.domain.forecasts import FloatArray
+from ems.domain.points import DeviceClass, PointId
+from ems.domain.ports import Store
+from ems.domain.readings import Quality, Reading
+from ems.domain.time import HALF_HOUR, HALF_HOUR_S, floor_to
+from ems.field.parameters import FieldParameters
+from ems.field.simulation import EstateSimulation
+from ems.field.storage import SELF_USE
+from ems.field.traits import Traits
+from ems.service.control import (
+    HOUSEKEEPING_OFFSET_S,
+    HOUSEKEEPING_PERIOD_S,
+    PLAN_OFFSET_S,
+    open_weather,
+)
+from ems.service.dispatching import Dispatcher
+from ems.service.forecasting_job import ForecastJob
+from ems.service.image import ProcessImage
+from ems.service.jobs import Job
+from ems.service.planning import PlanJob
+from ems.store import open_store
+
+SHIFTS_K = (-1.5, -1.0, -0.5, 0.5, 1.0, 1.5)
+"""The thermostat frontier: schedules shifted by so much [K]; 0 is the thermostat run."""
+USEFUL_AFTER_S = 6 * 3600.0
+"""Heat left in a room is taken to be used so long afterwards."""
+
+Progress = Callable[[str, float], None]
+"""Told what is going on and the share of all work that is done."""
+State = Mapping[str, Any]
+
+
+class Controller(StrEnum):
+    """Who decides in a run."""
+
+    THERMOSTAT = "thermostat"
+    BATTERY_ONLY = "battery_only"
+    PLANNED = "planned"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All runs of one window.
+
+    Attributes
+    ----------
+    seed, window, history_days
+        What was run.
+    runs
+        By controller.
+    frontier
+        Thermostat runs by the shift of their schedules [K], 0 included.
+    kept
+        Share of heat in a room that is still there six hours later, shape (homes,) [-].
+    """
+
+    seed: int
+    window: Window
+    history_days: int
+    runs: Mapping[Controller, Measured]
+    frontier: Mapping[float, Measured]
+    kept: FloatArray
+
+
+def window_of(estate: Estate, start: datetime | None, length: timedelta) -> Window:
+    """Return the window that begins at ``start``, or with the demonstration.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the length is no whole number of half-hours, or nothing says when to begin.
+    """
+    begins = start or estate.starts_at
+    if begins is None:
+        raise InvalidInputError(
+            "nothing says when the window begins",
+            field="--from",
+            remedy="Give a date, or set estate.starts_at in the configuration.",
+        )
+    if length <= timedelta(0) or length % HALF_HOUR:
+        raise InvalidInputError(
+            "a window is a whole number of half-hours",
+            field="--for",
+            value=str(length),
+            remedy="Write e.g. 48h or 90min.",
+        )
+    begins = floor_to(begins)
+    return Window(begins, begins + length)
+
+
+def gather(
+    estate: Estate,
+    parameters: FieldParameters,
+    window: Window,
+    folder: Path,
+    *,
+    span: HistorySpan | None = None,
+    progress: Progress = lambda _what, _share: None,
+) -> Evidence:
+    """Make the days before the window, then run it under each controller.
+
+    Parameters
+    ----------
+    estate, parameters
+        The configuration, and what only the field knows; its seed is the report's.
+    window
+        Which time.
+    folder
+        Where stores may lie meanwhile; about 100 MB.
+    span
+        How much history.
+
+    Raises
+    ------
+    InvalidInputError
+        Where weather, consumption or prices do not reach.
+    """
+    span = span or HistorySpan()
+    bar = _Bar(progress, span, window)
+    past = folder / "past.sqlite"
+    with open_store(past) as store:
+        maker = HistoryMaker(estate, parameters, store, window.start, span)
+        asyncio.run(maker.make(bar.part("history", bar.history)))
+    state = released(maker.simulation.state_dict())
+    frontier: dict[float, Measured] = {}
+    for shift_k in (0.0, *SHIFTS_K):
+        tell = bar.part(f"thermostats {shift_k:+g} K", bar.thermostat)
+        frontier[shift_k] = asyncio.run(
+            run_thermostats(estate, parameters, state, window, shift_k=shift_k, progress=tell)
+        )
+    runs = {Controller.THERMOSTAT: frontier[0.0]}
+    for controller in (Controller.BATTERY_ONLY, Controller.PLANNED):
+        own = folder / f"{controller}.sqlite"
+        shutil.copy(past, own)
+        with open_store(own) as store:
+            simulation = resumed(estate, parameters, state, window)
+            run = ControlledRun(estate, simulation, store, heating=controller is Controller.PLANNED)
+            tell = bar.part(controller.value, bar.controlled)
+            runs[controller] = asyncio.run(run.run(window, tell))
+    return Evidence(
+        seed=parameters.seed,
+        window=window,
+        history_days=span.days,
+        runs=runs,
+        frontier=dict(sorted(frontier.items())),
+        kept=kept_share(maker.simulation.traits),
+    )
+
+
+def kept_share(traits: Traits) -> FloatArray:
+    """Return ``exp(-6 h * U / C)`` of every home's true loss and capacity, shape (homes,)."""
+    capacity = traits.air_j_per_k + traits.fabric_j_per_k + traits.circuit_j_per_k
+    return np.asarray(np.exp(-USEFUL_AFTER_S * traits.loss_w_per_k / capacity))
+
+
+class _Bar:
+    """Shares progress out by what parts cost, in units of an hour under control."""
+
+    def __init__(self, progress: Progress, span: HistorySpan, window: Window) -> None:
+        self._progress = progress
+        self.history = 0.6 * span.days
+        self.thermostat = 0.03 * window.hours
+        self.controlled = window.hours
+        self._all = self.history + (1 + len(SHIFTS_K)) * self.thermostat + 2 * self.controlled
+        self._done = 0.0
+
+    def part(self, name: str, size: float) -> Callable[[float], None]:
+        """Return what a part tells its own share to; parts come in order."""
+        before = self._done
+        self._done += size
+
+        def tell(share: float) -> None:
+            self._progress(name, min((before + share * size) / self._all, 1.0))
+
+        tell(0.0)
+        return tell
+
+
+def released(state: State) -> dict[str, Any]:
+    """Return a state with every device in its own control, and nothing else changed."""
+    own = copy.deepcopy(dict(state))
+    count = len(own["homes"]["air_c"])
+    own["homes"]["room_setpoint_c"] = [None] * count
+    own["homes"]["sg_mode"] = [2.0] * count
+    own["control_mode"] = [0.0] * count
+    for battery in own["batteries"]:
+        if battery is not None:
+            battery.update(mode=SELF_USE, previous_mode=SELF_USE, setpoint_w=0.0)
+    return own
+
+
+def resumed(
+    estate: Estate, parameters: FieldParameters, state: State, window: Window
+) -> EstateSimulation:
+    """Return the estate's physics at the start of the window."""
+    simulation = EstateSimulation(estate, parameters, window.start, step_s=TICK_S)
+    simulation.load_state(state)
+    return simulation
+
+
+async def run_thermostats(
+    estate: Estate,
+    parameters: FieldParameters,
+    state: State,
+    window: Window,
+    *,
+    shift_k: float = 0.0,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Measured:
+    """Run the window on the homes' own thermostats, schedules shifted by ``shift_k`` [K]."""
+    simulation = resumed(estate, parameters, state, window)
+    asked = Asked(estate, simulation)
+    metering = Metering(estate, simulation)
+    homes = simulation.homes
+
+    def shift(now: datetime) -> None:
+        if shift_k:
+            homes.room_setpoint_c = asked.at(now) + shift_k
+
+    def observe(now: datetime) -> None:
+        metering.observe(now)
+        shift(now)
+        _tell(progress, now, window)
+
+    shift(window.start)
+    await step_through(simulation, lambda: [], window.end, observe=observe)
+    return metering.measured()
+
+
+def _tell(progress: Callable[[float], None], now: datetime, window: Window) -> None:
+    if now.timestamp() % HALF_HOUR_S == 0:
+        progress((now - window.start) / (window.end - window.start))
+
+
+class ControlledRun:
+    """The service's own jobs on the simulated estate, minute by minute.
+
+    Parameters
+    ----------
+    estate, simulation, store
+        The estate, its physics at the start of the window, and a store that holds its past.
+    heating
+        Whether heat pumps are planned and told too; else the battery alone is, and the
+        plan takes each home as its thermostat is expected to heat it.
+    """
+
+    def __init__(
+        self, estate: Estate, simulation: EstateSimulation, store: Store, *, heating: bool
+    ) -> None:
+        self._estate = estate
+        self._simulation = simulation
+        self._store = store
+        self._heating = heating
+        self._bus = SimulationBus(estate, simulation)
+        self._image = ProcessImage()
+        self._forecasts = ForecastJob(estate, store, open_weather(estate))
+        self._plans = PlanJob(estate, store, self._image)
+        self._dispatcher = Dispatcher(estate, store, self._bus, self._image)
+        self._derived = DerivedColumns(estate, simulation.point_ids)
+        self._points: list[PointId] = [*simulation.point_ids, *self._derived.point_ids]
+        hidden = set() if heating else {home.room_sensor_id for home in estate.dwellings()}
+        self._shown = [
+            number for number, point in enumerate(self._points) if point.device_id not in hidden
+        ]
+        self._recorder = HalfHourRecorder(self._points)
+
+    async def run(
+        self, window: Window, progress: Callable[[float], None] = lambda _: None
+    ) -> Measured:
+        """Run the window and return what was measured."""
+        metering = Metering(self._estate, self._simulation)
+        self._recorder.start(self._values())
+        await self._read(window.start)
+        await self._plan(window.start)
+        await self._dispatch(window.start)
+
+        def observe(now: datetime) -> None:
+            metering.observe(now)
+            _tell(progress, now, window)
+
+        jobs = self.jobs()
+        await step_through(self._simulation, lambda: jobs, window.end, observe=observe)
+        return metering.measured()
+
+    def jobs(self) -> list[Job]:
+        """Return the table of jobs, in the order of the control process."""
+        rules = self._estate.control
+        return [
+            Job("read", TICK_S, self._read),
+            Job("dispatch", rules.dispatch_s, self._dispatch),
+            Job("roll_up", HALF_HOUR_S, self._roll_up),
+            Job("plan", rules.plan_s, self._plan, PLAN_OFFSET_S),
+            Job("fit", HOUSEKEEPING_PERIOD_S, self._fit, HOUSEKEEPING_OFFSET_S),
+        ]
+
+    def _values(self) -> FloatArray:
+        values = self._simulation.values()
+        return np.concatenate([values, self._derived.of(values)])
+
+    async def _read(self, now: datetime) -> None:
+        values = self._values()
+        self._recorder.sample(values)
+        shown = values.tolist()
+        self._image.update(
+            Reading(
+                self._points[number],
+                now,
+                shown[number],
+                Quality.NO_ANSWER if math.isnan(shown[number]) else Quality.GOOD,
+            )
+            for number in self._shown
+        )
+
+    async def _dispatch(self, now: datetime) -> None:
+        for setpoint in await self._dispatcher.decide(now):
+            device = self._estate.devices[setpoint.point_id.device_id]
+            if self._heating or device.device_class is DeviceClass.BATTERY:
+                self._bus.write(setpoint)
+
+    async def _roll_up(self, now: datetime) -> None:
+        self._store.add_rollups(self._recorder.close(now - HALF_HOUR))
+        self._recorder.start(self._values())
+
+    async def _plan(self, now: datetime) -> None:
+        self._forecasts.run(now)
+        self._plans.run(now)
+
+    async def _fit(self, now: datetime) -> None:
+        self._forecasts.fit(now)
