@@ -44,7 +44,7 @@ class Change:
 
 
 def _change(before: FlexEvent, after: FlexEvent, at: datetime, cause: str) -> Change:
-    if after.state is not before.state and after.state not in TRANSITIONS[before.state]:
+    if after.state not in TRANSITIONS[before.state]:
         raise EventOverError(
             f"an event that is {before.state} cannot become {after.state}",
             field="state",
@@ -112,11 +112,12 @@ def substitute(
         request=request,
         accepted_w=accepted_w,
         reason=reason,
+        received_at=now,
         reference_w=tuple(reference_w),
         instructions=(*kept, Instruction(since, request.end, accepted_w)),
     )
     cause = f"replaced by {request.source}" + (f": {reason}" if reason else "")
-    return _change(event, after, now, cause)
+    return Change(after, Transition(event.id, now, event.state, event.state, cause))
 
 
 def withdraw(event: FlexEvent, now: datetime, by: str) -> Change | None:
@@ -156,9 +157,9 @@ def begin(
         reference_w=tuple(reference_w),
     )
     homes = f"{len(participants)} home{'' if len(participants) == 1 else 's'}"
-    with_battery = " and the battery" if battery_takes_part else ""
+    with_battery = " with the battery" if battery_takes_part else ""
     late = "" if now < event.request.end else "; control was away until after its end"
-    return _change(event, after, now, f"its start came: {homes}{with_battery} take part{late}")
+    return _change(event, after, now, f"its start came for {homes}{with_battery}{late}")
 
 
 def end(event: FlexEvent, now: datetime) -> Change:
