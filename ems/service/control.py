@@ -15,6 +15,7 @@ from ems.domain.ports import FieldBus, LogEntry, Store
 from ems.domain.time import Clock
 from ems.service.commanding import release_all
 from ems.service.dispatching import Dispatcher
+from ems.service.events import open_desk
 from ems.service.forecasting_job import ForecastJob
 from ems.service.guard import CONTROL
 from ems.service.image import ProcessImage
@@ -78,6 +79,7 @@ class Control:
         self._poller = Poller(estate, bus, store, self.image)
         self._forecasts = ForecastJob(estate, store, weather)
         self._plans = PlanJob(estate, store, self.image)
+        self.events = open_desk(estate, store)
         self._dispatcher = Dispatcher(estate, store, bus, self.image)
 
     async def poll(self, now: datetime) -> None:
@@ -92,6 +94,11 @@ class Control:
         """Forecast, then plan every block."""
         await asyncio.to_thread(self._forecasts.run, now)
         await asyncio.to_thread(self._plans.run, now)
+
+    async def move_events(self, now: datetime) -> None:
+        """Start, end and settle demand-response events whose time has come."""
+        for change in await asyncio.to_thread(self.events.advance, now):
+            log.info("event_changed", event=change.event_id, state=str(change.after))
 
     async def dispatch(self, now: datetime) -> None:
         """Turn plans and readings into setpoints, and beat when every block was served."""
@@ -112,6 +119,7 @@ class Control:
         await self.roll_up(now)
         if await asyncio.to_thread(self._forecasts.fit_is_due, now):
             await asyncio.to_thread(self._forecasts.fit, now)
+        await self.move_events(now)
         await self.plan(now)
         await self.dispatch(now)
 
@@ -120,6 +128,7 @@ class Control:
         rules = self._estate.control
         return [
             Job("poll", rules.poll_fast_s, self.poll),
+            Job("events", rules.dispatch_s, self.move_events, rules.poll_fast_s / 4),
             Job("dispatch", rules.dispatch_s, self.dispatch, rules.poll_fast_s / 2),
             Job("roll_up", ROLL_UP_PERIOD_S, self.roll_up, ROLL_UP_OFFSET_S),
             Job("plan", rules.plan_s, self.plan, PLAN_OFFSET_S),
