@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ems.domain.estate import Block, Device, Estate
+from ems.domain.outages import Outage
 from ems.domain.plans import Schedule
 from ems.domain.ports import Heartbeat, Store
 from ems.service.guard import CONTROL, GUARD
 from ems.service.health import ONLINE_PERIODS, Health, health
+from ems.service.outages import outages
 
 REQUIRED_PROCESSES = (CONTROL, GUARD)
 PROCESS_WORDS = {
@@ -26,12 +28,21 @@ PROCESS_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """One device and when it last gave a good value (``None``: never)."""
+    """One device and when it last gave a good value (``None``: never).
+
+    ``outage`` is set where an operator has put it out of service.
+    """
 
     device: Device
     last_good: datetime | None
     age_s: float | None
     online: bool
+    outage: Outage | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it should answer and does not."""
+        return not self.online and self.outage is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +78,13 @@ class Condition:
 
     @property
     def lost(self) -> tuple[DeviceState, ...]:
-        """Devices that are offline."""
-        return tuple(state for state in self.devices if not state.online)
+        """Devices that should answer and do not."""
+        return tuple(state for state in self.devices if state.is_lost)
+
+    @property
+    def out_of_service(self) -> tuple[DeviceState, ...]:
+        """Devices that an operator has put out of service."""
+        return tuple(state for state in self.devices if state.outage is not None)
 
     def plan(self, block_id: str) -> PlanState:
         """Return the state of a block's latest plan."""
@@ -87,13 +103,20 @@ def look(store: Store, estate: Estate, now: datetime) -> Condition:
     """Read and judge the estate's condition at estate time ``now``."""
     rules = estate.control
     seen = store.last_good()
+    out = outages(store, now)
     heartbeats = store.heartbeats()
     names = [*REQUIRED_PROCESSES, *sorted(set(heartbeats) - set(REQUIRED_PROCESSES))]
     return Condition(
         at=now,
         health=health(estate, store, now),
         devices=tuple(
-            device_state(device, seen.get(device.id), now, ONLINE_PERIODS * rules.poll_normal_s)
+            device_state(
+                device,
+                seen.get(device.id),
+                now,
+                ONLINE_PERIODS * rules.poll_normal_s,
+                out.get(device.id),
+            )
             for device in estate.devices.values()
         ),
         processes=tuple(
@@ -107,13 +130,17 @@ def look(store: Store, estate: Estate, now: datetime) -> Condition:
 
 
 def device_state(
-    device: Device, last_good: datetime | None, now: datetime, within_s: float
+    device: Device,
+    last_good: datetime | None,
+    now: datetime,
+    within_s: float,
+    outage: Outage | None = None,
 ) -> DeviceState:
     """Judge one device by its last good value; online when at most ``within_s`` [s] old."""
     if last_good is None:
-        return DeviceState(device, None, None, online=False)
+        return DeviceState(device, None, None, online=False, outage=outage)
     age_s = max((now - last_good).total_seconds(), 0.0)
-    return DeviceState(device, last_good, age_s, online=age_s <= within_s)
+    return DeviceState(device, last_good, age_s, online=age_s <= within_s, outage=outage)
 
 
 def _process_state(

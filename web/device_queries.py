@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from ems.domain.estate import Device, Dwelling, Estate
 from ems.domain.points import POINTS, CanonicalPoint, PointId
 from ems.domain.ports import ActiveCommand, Store
+from ems.service.outages import outages
 from web.charts import BLUE, TimeChart
 from web.condition import Condition, DeviceState, device_state
 from web.home_queries import SetpointRow, setpoint_rows
@@ -77,7 +78,7 @@ class DeviceFilter:
         return (
             self.block in ("", device.block_id)
             and self.kind in ("", device.device_class.value)
-            and self.state in ("", "online" if found.online else "offline")
+            and self.state in ("", state_key(found))
         )
 
 
@@ -110,7 +111,14 @@ def device_rows(estate: Estate, condition: Condition, wanted: DeviceFilter) -> l
         for state in condition.devices
         if wanted.keeps(state)
     ]
-    return sorted(rows, key=lambda row: row.state.online)
+    return sorted(rows, key=lambda row: ("offline", "out", "online").index(state_key(row.state)))
+
+
+def state_key(found: DeviceState) -> str:
+    """Return a device's state as the filter names it."""
+    if found.outage is not None:
+        return "out"
+    return "online" if found.online else "offline"
 
 
 def role_words(device: Device) -> str:
@@ -140,7 +148,11 @@ def device_view(estate: Estate, store: Store, device: Device, now: datetime) -> 
     home = next((h for h in estate.dwellings() if h.id == device.dwelling_id), None)
     return DeviceView(
         state=device_state(
-            device, store.last_good([device.id]).get(device.id), now, fresh_s(estate)
+            device,
+            store.last_good([device.id]).get(device.id),
+            now,
+            fresh_s(estate),
+            outages(store, now).get(device.id),
         ),
         role=role_words(device),
         kind=CLASSES[device.device_class],

@@ -61,7 +61,7 @@ def block(block_id: str) -> str:
         feeder=fine_feeder_chart(here.estate, here.store, here.planned, found, span, now),
         charts=[chart for chart in charts if chart is not None],
         prices=prices,
-        lost=[state for state in condition.of_block(found.id) if not state.online],
+        lost=[state for state in condition.of_block(found.id) if state.is_lost],
         statuses=STATUSES,
     )
 

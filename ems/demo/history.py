@@ -32,6 +32,8 @@ from ems.service.control import open_weather
 from ems.service.dispatching import Dispatcher
 from ems.service.forecasting_job import ForecastJob
 from ems.service.image import ProcessImage
+from ems.service.outages import put_out_of_service
+from ems.service.people import PeopleDesk
 from ems.service.planning import PlanJob
 
 log = structlog.get_logger()
@@ -39,6 +41,8 @@ log = structlog.get_logger()
 SAMPLE_S = 300
 SETTLE_DAYS = 2
 """Days before the first recorded one, so that rooms and tanks forget how they began."""
+SILENT_REASON = "Sensor silent; a visit to replace it is booked."
+"""Why the planted silent sensor is out of service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class HistoryMaker:
         self._span = span or HistorySpan()
         self._store = store
         self._estate = estate
+        self._parameters = parameters
         self._until = floor_to(until)
         self._begin = self._until - timedelta(days=self._span.days)
         settle = self._begin - timedelta(days=SETTLE_DAYS)
@@ -142,9 +147,20 @@ class HistoryMaker:
                 progress((number + 1) / slots)
         self._store.add_rollups(pending)
         self._forecasts.fit(self._until)
+        self._look_after_people()
         detail = {"days": self._span.days, "planned_days": self._span.planned_days}
         self._store.log([LogEntry(self._until, "history_made", "estate", detail)])
         self._store.set_meta(HISTORY_META, self._until.isoformat())
+
+    def _look_after_people(self) -> None:
+        """Put planted silent sensors out of service, as an operator would; raise flags."""
+        for dwelling_id in self._parameters.planted.silent_days:
+            room = self._estate.dwelling(dwelling_id).room_sensor_id
+            if self.simulation.is_silent(room):
+                put_out_of_service(
+                    self._estate, self._store, room, SILENT_REASON, "demonstration", self._until
+                )
+        PeopleDesk(self._estate, self._store).run(self._until)
 
     def _plan(self, now: datetime, *, fit: bool) -> None:
         if fit:

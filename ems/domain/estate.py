@@ -15,6 +15,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ems.domain.comfort import FLOOR_C, ComfortSchedule
+from ems.domain.people import PeopleRules
 from ems.domain.points import DeviceClass
 from ems.domain.profiles import DeviceProfile
 from ems.domain.tariffs import Tariff
@@ -334,6 +335,8 @@ class Estate:
         By id or in order of the file.
     holidays
         Days that count as bank holidays.
+    people
+        Figures of the rules about people.
     starts_at
         Where estate time starts in a demonstration; ``None`` for a real estate.
     demonstration
@@ -355,6 +358,7 @@ class Estate:
     control: ControlRules
     sources: DataSources
     holidays: frozenset[date] = frozenset()
+    people: PeopleRules = field(default_factory=PeopleRules)
     starts_at: datetime | None = None
     demonstration: bool = False
 

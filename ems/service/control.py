@@ -20,6 +20,7 @@ from ems.service.forecasting_job import ForecastJob
 from ems.service.guard import CONTROL
 from ems.service.image import ProcessImage
 from ems.service.jobs import Job, schedule
+from ems.service.people import PeopleDesk
 from ems.service.planning import PlanJob
 from ems.service.polling import Poller
 from ems.service.runtime import heartbeat, only_one, stop_on_signals
@@ -31,6 +32,9 @@ ROLL_UP_PERIOD_S = 300.0
 ROLL_UP_OFFSET_S = 75.0
 HOUSEKEEPING_PERIOD_S = 86400.0
 HOUSEKEEPING_OFFSET_S = 2 * 3600.0 + 600.0
+PEOPLE_PERIOD_S = 3600.0
+PEOPLE_OFFSET_S = 2400.0
+"""Whether a day has ended for the nightly rules is asked after an hour's roll-up."""
 PLAN_OFFSET_S = 90.0
 """Plans follow the half-hour's roll-up."""
 RELEASE_SENTENCE = "Handed back to your heating's own control because our controller was stopped."
@@ -80,6 +84,7 @@ class Control:
         self._forecasts = ForecastJob(estate, store, weather)
         self._plans = PlanJob(estate, store, self.image)
         self.events = open_desk(estate, store)
+        self._people = PeopleDesk(estate, store)
         self._dispatcher = Dispatcher(estate, store, bus, self.image)
 
     async def poll(self, now: datetime) -> None:
@@ -113,6 +118,11 @@ class Control:
         issued = await asyncio.to_thread(self._store.prune_issued, before)
         log.info("housekeeping_done", raw_deleted=raw, issued_deleted=issued)
 
+    async def look_after_people(self, now: datetime) -> None:
+        """Run the nightly rules about people once for every day that has ended."""
+        if await asyncio.to_thread(self._people.is_due, now):
+            await asyncio.to_thread(self._people.run, now)
+
     async def first_round(self, now: datetime) -> None:
         """Do once what the jobs repeat, in order, so that a start is no blind spot."""
         await self.poll(now)
@@ -122,6 +132,7 @@ class Control:
         await self.move_events(now)
         await self.plan(now)
         await self.dispatch(now)
+        await self.look_after_people(now)
 
     def jobs(self) -> list[Job]:
         """Return the table of jobs."""
@@ -133,6 +144,7 @@ class Control:
             Job("roll_up", ROLL_UP_PERIOD_S, self.roll_up, ROLL_UP_OFFSET_S),
             Job("plan", rules.plan_s, self.plan, PLAN_OFFSET_S),
             Job("housekeep", HOUSEKEEPING_PERIOD_S, self.housekeep, HOUSEKEEPING_OFFSET_S),
+            Job("people", PEOPLE_PERIOD_S, self.look_after_people, PEOPLE_OFFSET_S),
         ]
 
     async def hand_back(self, now: datetime) -> None:

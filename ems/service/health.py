@@ -10,6 +10,7 @@ from typing import Any
 from ems.domain.estate import Estate
 from ems.domain.ports import Store
 from ems.service.guard import CONTROL, GUARD, control_is_silent
+from ems.service.outages import outages
 
 ONLINE_PERIODS = 3
 """A device is online while its last good reading is younger than this many polls."""
@@ -22,7 +23,9 @@ class Health:
     Attributes
     ----------
     devices_total, devices_online
-        Devices in the configuration, and those that gave a good value lately.
+        Devices in service, and those of them that gave a good value lately.
+    devices_out_of_service
+        Devices that an operator has put out of service; not counted above.
     oldest_reading_s
         Age of the last good reading of the device that has been silent longest; ``None``
         where a device never gave one.
@@ -44,6 +47,7 @@ class Health:
     setpoints_active: int
     problems: tuple[str, ...]
     offline: tuple[str, ...]
+    devices_out_of_service: int = 0
 
     @property
     def well(self) -> bool:
@@ -61,6 +65,7 @@ class Health:
             "status": self.status,
             "devices_total": self.devices_total,
             "devices_online": self.devices_online,
+            "devices_out_of_service": self.devices_out_of_service,
             "oldest_reading_s": _rounded(self.oldest_reading_s),
             "plan_age_s": _rounded(self.plan_age_s),
             "setpoints_confirmed": self.setpoints_confirmed,
@@ -84,16 +89,14 @@ def health(estate: Estate, store: Store, now: datetime) -> Health:
     problems: list[str] = []
 
     seen = store.last_good()
-    ages = {
-        device: (now - seen[device]).total_seconds() for device in estate.devices if device in seen
-    }
+    out = outages(store, now)
+    serving = [device for device in estate.devices if device not in out]
+    ages = {device: (now - seen[device]).total_seconds() for device in serving if device in seen}
     limit_s = ONLINE_PERIODS * rules.poll_normal_s
-    offline = [device for device in estate.devices if ages.get(device, float("inf")) > limit_s]
-    never = [device for device in estate.devices if device not in seen]
+    offline = [device for device in serving if ages.get(device, float("inf")) > limit_s]
+    never = [device for device in serving if device not in seen]
     if offline:
-        problems.append(
-            f"{len(offline)} of {len(estate.devices)} devices silent: {_named(offline)}"
-        )
+        problems.append(f"{len(offline)} of {len(serving)} devices silent: {_named(offline)}")
 
     plan_ages: list[float | None] = []
     for block in estate.blocks:
@@ -122,12 +125,13 @@ def health(estate: Estate, store: Store, now: datetime) -> Health:
     )
 
     return Health(
-        devices_total=len(estate.devices),
-        devices_online=len(estate.devices) - len(offline),
+        devices_total=len(serving),
+        devices_online=len(serving) - len(offline),
         oldest_reading_s=None if never or not ages else max(ages.values()),
         plan_age_s=max(known) if len(known) == len(plan_ages) and known else None,
         setpoints_confirmed=confirmed,
         setpoints_active=len(commands),
         problems=tuple(problems),
         offline=tuple(offline),
+        devices_out_of_service=len(estate.devices) - len(serving),
     )

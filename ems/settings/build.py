@@ -27,6 +27,7 @@ from ems.domain.estate import (
     Supply,
     ThermalPrior,
 )
+from ems.domain.people import PeopleRules
 from ems.domain.profiles import DeviceProfile
 from ems.domain.tariffs import DynamicTariff, FlatTariff, Tariff, TariffBand, TimeOfUseTariff
 from ems.settings.models import (
@@ -106,6 +107,7 @@ def build_estate(file: EstateFile, sources: Sources, folder: Path) -> Estate:
         control=ControlRules(**file.control.model_dump()),
         sources=_data(file.data, folder),
         holidays=sources.holidays,
+        people=sources.people or PeopleRules(),
         starts_at=file.estate.starts_at,
         demonstration=file.estate.demonstration,
     )

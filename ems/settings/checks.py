@@ -24,6 +24,7 @@ from ems.settings.sources import (
     Sources,
     check_table,
     read_holidays,
+    read_people,
     read_priors,
     read_rates,
 )
@@ -175,6 +176,7 @@ def _files(root: Node, folder: Path, sources: Sources) -> None:
     sources.profiles = _use(root["profiles"], folder, load_profiles)
     sources.priors = _use(root["thermal_priors"], folder, read_priors)
     sources.holidays = _use(data["holidays"], folder, read_holidays) or frozenset()
+    sources.people = _use(root["people_rules"], folder, read_people)
     _use(data["weather"], folder, lambda path: check_table(path, WEATHER_COLUMNS))
     _use(data["carbon"], folder, lambda path: check_table(path, CARBON_COLUMNS))
     if data["weather_is_observed"].truth() is True and not data["weather"].exists:

@@ -17,10 +17,12 @@ from typing import TypeVar
 
 from ems.domain.errors import ConfigurationError, Fault, InvalidInputError
 from ems.domain.estate import ThermalPrior
+from ems.domain.people import PeopleRules
 from ems.domain.profiles import DeviceProfile
 from ems.domain.time import HALF_HOUR, floor_to
 from ems.settings.document import Findings, parse, read_text
 from ems.settings.models import HolidaysFile, PriorsFile, Section
+from ems.settings.people import PeopleFile, people_rules
 from ems.settings.shape import check_shape
 
 _Model = TypeVar("_Model", bound=Section)
@@ -53,12 +55,15 @@ class Sources:
         Thermal priors by EPC band.
     holidays
         Bank holidays.
+    people
+        Figures of the rules about people.
     """
 
     profiles: Mapping[str, DeviceProfile] | None = None
     rates: dict[str, Mapping[datetime, float]] = field(default_factory=dict)
     priors: Mapping[str, ThermalPrior] | None = None
     holidays: frozenset[date] = frozenset()
+    people: PeopleRules | None = None
 
 
 def read_rates(path: Path) -> Mapping[datetime, float]:
@@ -175,6 +180,11 @@ def read_priors(path: Path) -> Mapping[str, ThermalPrior]:
         )
         for band, prior in sorted(bands.items())
     }
+
+
+def read_people(path: Path) -> PeopleRules:
+    """Return the rules about people; `ConfigurationError` lists all faults of the file."""
+    return people_rules(_read_yaml(PeopleFile, path), path)
 
 
 def read_holidays(path: Path) -> frozenset[date]:

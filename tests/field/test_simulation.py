@@ -143,7 +143,7 @@ def test_the_planted_homes_and_no_others_are_in_trouble(simulate) -> None:
     assert math.isnan(field.read("B-12-room", "temperature_c"))
     assert field.is_silent("B-12-room")
     assert not field.is_silent("A-12-room")
-    assert field.read("A-11-hp", "room_setpoint_c") == 16.5
+    assert field.read("A-11-hp", "room_setpoint_c") == 15.5
 
 
 def test_a_silent_sensor_spoke_until_its_day_came(simulate) -> None:

@@ -41,8 +41,7 @@ class Site:
             (self.data / name).symlink_to(DEMO.parent / "data" / name)
         (self.data / "tariff_dynamic.csv.gz").write_bytes(FIRST_DAYS)
         shutil.copytree(ROOT / "config" / "devices", self.devices)
-        self.rules.mkdir()
-        shutil.copy(ROOT / "config" / "rules" / "thermal_priors.yaml", self.rules)
+        shutil.copytree(ROOT / "config" / "rules", self.rules)
         shutil.copy(DEMO, self.file)
 
     def replace(self, old: str, new: str, *, everywhere: bool = False) -> None:

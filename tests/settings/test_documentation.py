@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ems.settings.models import EstateFile, HolidaysFile, PriorsFile
+from ems.settings.people import PeopleFile
 from ems.settings.quantities import Between, Choice, Whole
 from ems.settings.shape import keys_of, sections_in
 
@@ -40,7 +41,12 @@ def _origin(field: FieldInfo) -> Any:
     return getattr(field.annotation, "__origin__", None)
 
 
-TOPS = {"estate file": EstateFile, "thermal priors file": PriorsFile, "holidays file": HolidaysFile}
+TOPS = {
+    "estate file": EstateFile,
+    "thermal priors file": PriorsFile,
+    "people rules file": PeopleFile,
+    "holidays file": HolidaysFile,
+}
 SECTIONS = [pair for top, model in TOPS.items() for pair in sections(model, top)]
 
 
@@ -75,11 +81,18 @@ def expected_words(field: FieldInfo) -> Iterator[str]:
             yield from rule.allowed
     if field.is_required():
         yield "required"
-    elif field.default is not PydanticUndefined and isinstance(field.default, float | bool):
-        plain = field.default
-        yield str(plain).lower() if isinstance(plain, bool) else f"{plain:g}"
+    elif field.default is not PydanticUndefined and isinstance(
+        field.default, int | float | bool | list
+    ):
+        yield default_words(field.default)
     else:
         yield "none"
+
+
+def default_words(plain: Any) -> str:
+    if isinstance(plain, list):
+        return ", ".join(default_words(item) for item in plain)
+    return str(plain).lower() if isinstance(plain, bool) else f"{plain:g}"
 
 
 @pytest.mark.parametrize(("heading", "section"), SECTIONS, ids=[name for name, _ in SECTIONS])
