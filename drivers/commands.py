@@ -20,7 +20,7 @@ from drivers.transport import EXCEPTIONS, Answer, Broken, Malformed, Refusal, Re
 from ems.domain.errors import InvalidInputError
 from ems.domain.points import PointId
 from ems.domain.profiles import Rounding, WriteRule
-from ems.domain.readings import Quality
+from ems.domain.readings import Quality, Reading
 from ems.domain.setpoints import (
     Applied,
     Deferred,
@@ -148,6 +148,17 @@ class Commander:
                 await self._write_all(session, [(point, value)], held, now)
             failed = await self._write_all(session, release, held, now)
             return failed or Applied(self._seen[session.point_ids[names[-1]]], written=True)
+
+    async def look(self, session: DeviceSession, name: str, now: datetime) -> Reading:
+        """Return what one point holds now; ``NO_ANSWER`` where the device was silent."""
+        point_id = session.point_ids[name]
+        if _left_alone(session, urgent=False) is not None:
+            return Reading(point_id, now, math.nan, Quality.NO_ANSWER)
+        async with session.commanding:
+            held = await _look(session, (name,), now)
+        if held.fault is not None or session.link_lost:
+            return Reading(point_id, now, math.nan, Quality.NO_ANSWER)
+        return Reading(point_id, now, *held.values.get(name, _NOTHING))
 
     async def _write_all(
         self,

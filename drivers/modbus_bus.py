@@ -105,6 +105,20 @@ class ModbusFieldBus:
         """
         return await self._commander.release(self._session(setpoint.point_id), setpoint, now)
 
+    async def look(self, point_ids: Collection[PointId], now: datetime) -> list[Reading]:
+        """Read these points now, ahead of polls; never raises for a device's failure.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a device is unknown.
+        """
+        looks = (
+            self._commander.look(self._session(point_id), point_id.point, now)
+            for point_id in point_ids
+        )
+        return list(await asyncio.gather(*looks))
+
     def write_counts(self) -> dict[PointId, int]:
         """Return how often each point was written."""
         return dict(self._commander.write_counts)

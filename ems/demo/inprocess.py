@@ -12,6 +12,7 @@ from datetime import datetime
 
 from drivers.commands import quantise
 from ems.domain.estate import Estate
+from ems.domain.points import PointId
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Quality, Reading
 from ems.domain.setpoints import Applied, Outcome, OutOfBounds, Setpoint, Unconfirmed, Unreachable
@@ -90,6 +91,16 @@ class SimulationBus:
         for point, value in profile.release:
             self._simulation.write(device_id, point, value)
         return Applied(setpoint.value, written=True)
+
+    async def look(self, point_ids: Collection[PointId], now: datetime) -> list[Reading]:
+        """Read points as they are now."""
+        found = []
+        for point_id in point_ids:
+            silent = self._simulation.is_silent(point_id.device_id)
+            value = math.nan if silent else self._simulation.read(*point_id)
+            quality = Quality.NO_ANSWER if math.isnan(value) else Quality.GOOD
+            found.append(Reading(point_id, now, value, quality))
+        return found
 
     async def close(self) -> None:
         """Nothing to close."""

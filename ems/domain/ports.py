@@ -46,6 +46,13 @@ class FieldBus(Protocol):
         """
         ...
 
+    async def look(self, point_ids: Collection[PointId], now: datetime) -> list[Reading]:
+        """Read these points now, ahead of polls; one reading each, in their order.
+
+        ``NO_ANSWER`` where the device was silent. Never raises for a device's failure.
+        """
+        ...
+
     async def close(self) -> None:
         """Close all connections."""
         ...

@@ -123,3 +123,41 @@ class Asked:
         if self.ended_at is not None and instant >= self.ended_at:
             return False
         return self.since <= instant and (self.until is None or instant < self.until)
+
+
+class Finding(StrEnum):
+    """What a value at a device that nobody of ours wrote is taken for."""
+
+    SUSPECTED = "suspected"
+    """Seen once; left alone until the next look."""
+    RESIDENT = "resident"
+    """Someone at home changed it: respected as the resident's choice."""
+    UNKNOWN = "unknown"
+    """Something else may explain it: left alone for a while, and shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChange:
+    """A heat pump's room setpoint that is not what it was told.
+
+    Attributes
+    ----------
+    dwelling_id, finding
+        Which home, and what the change is taken for.
+    value_c, told_c
+        What the device shows and what it was told [°C].
+    seen_at
+        When it was seen first, UTC.
+    until
+        For ``UNKNOWN``: until when the device is left alone.
+    why
+        What may explain it where it is not taken for the resident's.
+    """
+
+    dwelling_id: str
+    finding: Finding
+    value_c: float
+    told_c: float
+    seen_at: datetime
+    until: datetime | None = None
+    why: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ems.service.events import open_desk
 from ems.service.forecasting_job import ForecastJob
 from ems.service.guard import CONTROL
 from ems.service.image import ProcessImage
+from ems.service.in_charge import InCharge
 from ems.service.jobs import Job, schedule
 from ems.service.people import PeopleDesk
 from ems.service.planning import PlanJob
@@ -82,10 +84,15 @@ class Control:
         self.image = ProcessImage(store.latest())
         self._poller = Poller(estate, bus, store, self.image)
         self._forecasts = ForecastJob(estate, store, weather)
-        self._plans = PlanJob(estate, store, self.image)
+        self.charge = InCharge(estate, store)
+        self._plans = PlanJob(
+            estate, store, self.image, wishes=self.charge.wishes, blocks=self.charge.block
+        )
+        self._planning = asyncio.Lock()
+        self._planned_for: Hashable = None
         self.events = open_desk(estate, store)
         self._people = PeopleDesk(estate, store)
-        self._dispatcher = Dispatcher(estate, store, bus, self.image)
+        self._dispatcher = Dispatcher(estate, store, bus, self.image, charge=self.charge)
 
     async def poll(self, now: datetime) -> None:
         """Read what is due."""
@@ -97,8 +104,19 @@ class Control:
 
     async def plan(self, now: datetime) -> None:
         """Forecast, then plan every block."""
-        await asyncio.to_thread(self._forecasts.run, now)
-        await asyncio.to_thread(self._plans.run, now)
+        async with self._planning:
+            await asyncio.to_thread(self._forecasts.run, now)
+            self._planned_for = await asyncio.to_thread(self.charge.signature, now)
+            await asyncio.to_thread(self._plans.run, now)
+
+    async def plan_anew(self, now: datetime) -> None:
+        """Plan again where residents or operators have changed what is planned for."""
+        async with self._planning:
+            wanted = await asyncio.to_thread(self.charge.signature, now)
+            if wanted == self._planned_for:
+                return
+            self._planned_for = wanted
+            await asyncio.to_thread(self._plans.run, now)
 
     async def move_events(self, now: datetime) -> None:
         """Start, end and settle demand-response events whose time has come."""
@@ -141,6 +159,7 @@ class Control:
             Job("poll", rules.poll_fast_s, self.poll),
             Job("events", rules.dispatch_s, self.move_events, rules.poll_fast_s / 4),
             Job("dispatch", rules.dispatch_s, self.dispatch, rules.poll_fast_s / 2),
+            Job("plan_anew", rules.dispatch_s, self.plan_anew, rules.poll_fast_s * 0.75),
             Job("roll_up", ROLL_UP_PERIOD_S, self.roll_up, ROLL_UP_OFFSET_S),
             Job("plan", rules.plan_s, self.plan, PLAN_OFFSET_S),
             Job("housekeep", HOUSEKEEPING_PERIOD_S, self.housekeep, HOUSEKEEPING_OFFSET_S),

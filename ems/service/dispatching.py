@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from controllers.dispatch import dispatch
-from ems.domain.estate import Estate
+from ems.domain.estate import Block, Estate
 from ems.domain.plans import Schedule
 from ems.domain.points import PointId
-from ems.domain.ports import FieldBus, Store
+from ems.domain.ports import FieldBus, LogEntry, Store
 from ems.domain.setpoints import Setpoint, SetpointRecord
 from ems.domain.thermal import ThermalEstimate
 from ems.domain.wishes import Wish
-from ems.service.commanding import apply_all
+from ems.service.commanding import apply_all, release_all
+from ems.service.device_changes import DeviceWatch
 from ems.service.image import ProcessImage
+from ems.service.in_charge import InCharge
 from ems.service.planning import Wishes, no_wishes
 
 log = structlog.get_logger()
 
+HELD_SENTENCE = "Handed back to your heating's own control by your landlord's energy team."
 REMEMBER = timedelta(minutes=20)
 """After a restart, setpoints this young count as the previous ones."""
 
@@ -35,7 +38,9 @@ class Dispatcher:
     estate, store, bus, image
         What to steer, where plans lie, how devices are reached, the latest readings.
     wishes
-        Residents' wishes in force.
+        Residents' wishes in force, where nobody is ``charge``.
+    charge
+        Who decides on each home: its resident, an operator, or the plan.
     """
 
     def __init__(
@@ -46,17 +51,27 @@ class Dispatcher:
         image: ProcessImage,
         *,
         wishes: Wishes = no_wishes,
+        charge: InCharge | None = None,
     ) -> None:
         self._estate = estate
         self._store = store
         self._bus = bus
         self._image = image
-        self._wishes = wishes
+        self._wishes = wishes if charge is None else charge.wishes
+        self._charge = charge
+        self._watch = None if charge is None else DeviceWatch(estate, store, bus, charge.residents)
+        self._left_alone: frozenset[str] = frozenset()
         self._previous: dict[PointId, Setpoint] | None = None
 
     async def run(self, now: datetime) -> list[SetpointRecord]:
         """Do one dispatch of the whole estate; return what came of each setpoint."""
+        if self._charge is not None and self._watch is not None:
+            held = await asyncio.to_thread(self._charge.holds.handed_back, now)
+            await self._hand_back(held, now)
+            self._left_alone = await self._watch.look(now, without=held)
         records = await apply_all(await self.decide(now), self._bus, self._store, now)
+        if self._watch is not None:
+            self._watch.told(records)
         outcomes = Counter(type(record.outcome).__name__.lower() for record in records)
         log.info("dispatched", setpoints=len(records), **outcomes)
         return records
@@ -66,9 +81,29 @@ class Dispatcher:
         if self._previous is None:
             self._previous = await asyncio.to_thread(self._remembered, now)
         schedules, estimates = await asyncio.to_thread(self._known)
-        setpoints = self._decide(now, schedules, estimates, self._wishes(now), self._previous)
+        wishes = await asyncio.to_thread(self._wishes, now)
+        blocks = await asyncio.to_thread(self._steered, now)
+        setpoints = self._decide(now, blocks, schedules, estimates, wishes, self._previous)
         self._previous = {setpoint.point_id: setpoint for setpoint in setpoints}
         return setpoints
+
+    async def _hand_back(self, held: frozenset[str], now: datetime) -> None:
+        """Release the devices that an operator took out of our hands and that are not yet."""
+        listed = await asyncio.to_thread(self._store.active_commands) if held else []
+        commands = [command for command in listed if command.point_id.device_id in held]
+        if not commands:
+            return
+        records, standing = await release_all(commands, self._bus, self._store, now, HELD_SENTENCE)
+        detail = {"released": len(records) - len(standing), "standing": len(standing)}
+        await asyncio.to_thread(self._store.log, [LogEntry(now, "handed_back", "estate", detail)])
+        log.info("handed_back", **detail)
+
+    def _steered(self, now: datetime) -> list[Block]:
+        """Return the blocks with the homes that are to be told something."""
+        blocks = self._estate.blocks
+        if self._charge is None:
+            return list(blocks)
+        return [self._charge.steered(block, now, self._left_alone) for block in blocks]
 
     def _known(self) -> tuple[dict[str, Schedule | None], dict[str, ThermalEstimate]]:
         schedules = {
@@ -84,6 +119,7 @@ class Dispatcher:
     def _decide(
         self,
         now: datetime,
+        blocks: Sequence[Block],
         schedules: Mapping[str, Schedule | None],
         estimates: Mapping[str, ThermalEstimate],
         wishes: Mapping[str, Wish],
@@ -92,7 +128,7 @@ class Dispatcher:
         snapshot = self._image.snapshot(now)
         return [
             setpoint
-            for block in self._estate.blocks
+            for block in blocks
             for setpoint in dispatch(
                 block,
                 schedules[block.id],

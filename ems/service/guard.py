@@ -3,13 +3,15 @@
 It knows nothing of plans. It reads the control process's heartbeat and the
 commands that devices are under, and writes each command's release value once the
 command has expired and control is silent. Expiries are spread over homes, so
-devices come back one after another.
+devices come back one after another. What an operator has handed back it releases
+at once where control has not done so within two dispatches, alive or not.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -22,6 +24,18 @@ log = structlog.get_logger()
 CONTROL = "control"
 GUARD = "guard"
 SENTENCE = "Handed back to your heating's own control because our controller was silent."
+HELD_SENTENCE = "Handed back to your heating's own control by your landlord's energy team."
+HELD_DISPATCHES = 2.0
+"""Control has so many dispatches to hand back what is held, before the guard does."""
+
+HandedBack = Callable[[datetime, datetime], frozenset[str]]
+"""Tells which devices holds that began by a first instant hand back at a second."""
+
+
+def nothing_handed_back(before: datetime, now: datetime) -> frozenset[str]:
+    """Return no devices: what holds where nobody keeps holds."""
+    del before, now
+    return frozenset()
 
 
 def control_is_silent(heartbeat: Heartbeat | None, now: datetime, after_s: float) -> bool:
@@ -50,12 +64,22 @@ class Guard:
         ``guard_after_s`` is how long control may be silent [s].
     bus, store
         The field and what is known of it.
+    handed_back
+        Devices that operators have taken out of our hands.
     """
 
-    def __init__(self, rules: ControlRules, bus: FieldBus, store: Store) -> None:
+    def __init__(
+        self,
+        rules: ControlRules,
+        bus: FieldBus,
+        store: Store,
+        *,
+        handed_back: HandedBack = nothing_handed_back,
+    ) -> None:
         self._rules = rules
         self._bus = bus
         self._store = store
+        self._handed_back = handed_back
         self._was_silent = False
         self._watching_since: datetime | None = None
 
@@ -72,9 +96,10 @@ class Guard:
             log.warning("control_silent" if silent else "control_back", estate_time=now.isoformat())
             self._was_silent = silent
         commands = await asyncio.to_thread(self._store.active_commands)
+        commands, held_standing = await self._release_held(commands, now)
         expired = to_release(commands, now, silent=silent, after_s=self._rules.guard_after_s)
         if not expired or watched_s < self._rules.guard_after_s:
-            return []
+            return held_standing
         records, standing = await release_all(expired, self._bus, self._store, now, SENTENCE)
         entry = LogEntry(
             now,
@@ -88,4 +113,19 @@ class Guard:
         )
         await asyncio.to_thread(self._store.log, [entry])
         log.warning("guard_released", released=len(records) - len(standing), standing=len(standing))
-        return standing
+        return held_standing + standing
+
+    async def _release_held(
+        self, commands: list[ActiveCommand], now: datetime
+    ) -> tuple[list[ActiveCommand], list[ActiveCommand]]:
+        """Release what operators hold; return the commands on others, and what would not go."""
+        patience = timedelta(seconds=HELD_DISPATCHES * self._rules.dispatch_s)
+        held = await asyncio.to_thread(self._handed_back, now - patience, now)
+        theirs = [command for command in commands if command.point_id.device_id in held]
+        if not theirs:
+            return commands, []
+        records, standing = await release_all(theirs, self._bus, self._store, now, HELD_SENTENCE)
+        detail = {"released": len(records) - len(standing), "standing": len(standing)}
+        await asyncio.to_thread(self._store.log, [LogEntry(now, "handed_back", "estate", detail)])
+        log.info("handed_back", **detail)
+        return [command for command in commands if command not in theirs], standing

@@ -12,7 +12,9 @@ from drivers import open_bus
 from ems.domain.estate import Estate
 from ems.domain.ports import Store
 from ems.domain.time import Clock
+from ems.service.alarm_job import guard_alarms
 from ems.service.guard import GUARD, Guard
+from ems.service.holds import Holds
 from ems.service.jobs import Job, schedule
 from ems.service.runtime import heartbeat, only_one, stop_on_signals
 
@@ -30,14 +32,16 @@ async def run_guard(estate: Estate, store: Store, clock: Clock, state_dir: Path)
     with only_one(state_dir, GUARD):
         stop = stop_on_signals()
         bus = open_bus(estate)
-        guard = Guard(estate.control, bus, store)
+        holds = Holds(estate, store)
+        guard = Guard(estate.control, bus, store, handed_back=holds.handed_back_since)
 
         async def round_(now: datetime) -> None:
             await guard.run(now)
             await asyncio.to_thread(store.beat, heartbeat(GUARD, now))
 
         await round_(clock.now())
-        scheduler = schedule([Job("guard", estate.control.guard_period_s, round_)], clock)
+        jobs = [Job("guard", estate.control.guard_period_s, round_)]
+        scheduler = schedule([*jobs, guard_alarms(estate, store, state_dir)], clock)
         scheduler.start()
         log.info("guard_started", estate=estate.id)
         await stop.wait()

@@ -25,11 +25,20 @@ DEADLINE_S = 5.0
 Wishes = Callable[[datetime], Mapping[str, Wish]]
 """Tells which wishes of residents are in force, by dwelling id."""
 
+Blocks = Callable[[Block, datetime], Block]
+"""Returns a block as it is to be planned now: with the schedules that residents chose."""
+
 
 def no_wishes(now: datetime) -> Mapping[str, Wish]:
     """Return no wishes: what holds where nothing keeps any."""
     del now
     return {}
+
+
+def as_configured(block: Block, now: datetime) -> Block:
+    """Return a block as it is: what holds where nobody chose anything."""
+    del now
+    return block
 
 
 class PlanJob:
@@ -43,6 +52,8 @@ class PlanJob:
         Turns a problem into a plan; HiGHS unless given.
     wishes
         Residents' wishes in force.
+    blocks
+        Returns blocks as they are to be planned now.
     """
 
     def __init__(
@@ -53,16 +64,18 @@ class PlanJob:
         *,
         planner: Planner | None = None,
         wishes: Wishes = no_wishes,
+        blocks: Blocks = as_configured,
     ) -> None:
         self._estate = estate
         self._store = store
         self._image = image
         self._planner = planner or HighsPlanner(estate.zone)
         self._wishes = wishes
+        self._blocks = blocks
 
     def run(self, now: datetime) -> list[Schedule]:
         """Plan every block at ``now``, keep the plans and return them."""
-        return [self._plan(block, now) for block in self._estate.blocks]
+        return [self._plan(self._blocks(block, now), now) for block in self._estate.blocks]
 
     def _forecasts(self, block: Block, now: datetime) -> list[Forecast]:
         wanted = [("outdoor_c", self._estate.id), ("irradiance_w_m2", self._estate.id)]
