@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controllers.events import Target
 from controllers.intent import Intent, toward_zero, write_rule
 from controllers.safety import BATTERY_SHARE, battery_within
 from ems.domain.estate import Battery, Block, Device, Supply
@@ -25,6 +26,53 @@ EXPORT_W = 100.0
 """A plan that exports less than this [W] does not mean to."""
 CHANGED_W = 50.0
 """A correction smaller than this [W] does not change the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventNow:
+    """What events ask of a block at this dispatch.
+
+    Attributes
+    ----------
+    targets
+        Of the events that run, with the import of their homes [W] and of those homes' heat
+        pumps [W] as measured; ``None`` where too little could be measured.
+    recovery_cap_w
+        What the import is to stay under after an event [W]; ``None`` where nothing is over.
+    """
+
+    targets: tuple[tuple[Target, float | None, float | None], ...] = ()
+    recovery_cap_w: float | None = None
+
+    def battery_w(self, planned_w: float) -> float:
+        """Return what the battery is to do so that every event gets what it was promised [W].
+
+        It follows the measured power of the homes: first floors, then ceilings, so that the
+        more restrictive has the last word.
+        """
+        result: float | None = None
+        for target, homes_w, pumps_w in sorted(self.targets, key=lambda each: each[0].down):
+            if not target.event.battery_takes_part:
+                continue
+            wanted = _wanted_w(target, homes_w, pumps_w)
+            if wanted is None:
+                wanted = planned_w
+            if result is None:
+                result = wanted
+            else:
+                result = min(result, wanted) if target.down else max(result, wanted)
+        return planned_w if result is None else result
+
+
+def _wanted_w(target: Target, homes_w: float | None, pumps_w: float | None) -> float | None:
+    wanted = [
+        limit - flow
+        for limit, flow in ((target.limit_w, homes_w), (target.flexible_w, pumps_w))
+        if limit is not None and flow is not None
+    ]
+    if not wanted:
+        return None
+    return min(wanted) if target.down else max(wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +104,7 @@ def battery_intent(
     *,
     measured_w: float | None,
     now_w: float,
+    event: EventNow | None = None,
 ) -> Intent | None:
     """Return what the block's battery is to be told, ``None`` where it has none.
 
@@ -71,6 +120,8 @@ def battery_intent(
         Import of the block now [W]; ``None`` where unknown.
     now_w
         The battery's present power [W], as by `battery_now_w`.
+    event
+        What an event asks of the block now.
     """
     battery = block.battery
     if battery is None:
@@ -92,9 +143,16 @@ def battery_intent(
         if power_w > 0 and wish.cause is Cause.SOLAR:
             power_w = min(power_w, max(-without_w, 0.0))
     cause, sentence, plan_id = wish.cause, wish.sentence, wish.plan_id
+    if event is not None:
+        asked_w = max(min(event.battery_w(power_w), most_charge_w), -most_discharge_w)
+        if abs(asked_w - power_w) > CHANGED_W:
+            cause, plan_id = Cause.EVENT, ""
+            sentence = "Making up for what homes use more or less than expected in an event."
+        power_w = asked_w
     for limit_w in (
         block.limits.contracted_import_w,
         block.limits.physical_import_w * BATTERY_SHARE,
+        None if event is None else event.recovery_cap_w,
     ):
         if limit_w is None:
             continue

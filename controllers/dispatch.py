@@ -9,17 +9,19 @@ between calls but the setpoints of the last one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from controllers.battery import battery_intent, battery_now_w
 from controllers.comfort import Wanted, lowest_c, release_c, spread_s, wanted_at, wish_in_force
+from controllers.helping import Helping, helping
 from controllers.intent import Intent, down, up, waits, write_rule
 from controllers.reasons import degrees
 from controllers.safety import Home, take_turns, within_bounds
 from ems.domain.estate import Actuator, Block, ControlRules, Device, Dwelling
+from ems.domain.events import FlexEvent, Undisturbed
 from ems.domain.plans import HomePlan, Schedule
 from ems.domain.points import PointId
 from ems.domain.readings import Snapshot
@@ -71,6 +73,7 @@ class _Now:
     estimates: Mapping[str, ThermalEstimate]
     previous: Mapping[PointId, Setpoint]
     wishes: Mapping[str, Wish]
+    helping: Helping
 
 
 def dispatch(
@@ -85,6 +88,9 @@ def dispatch(
     estimates: Mapping[str, ThermalEstimate],
     previous: Mapping[PointId, Setpoint],
     wishes: Mapping[str, Wish] | None = None,
+    events: Sequence[FlexEvent] = (),
+    before: Mapping[str, Undisturbed] | None = None,
+    apart: Mapping[str, Collection[str]] | None = None,
 ) -> list[Setpoint]:
     """Return what each heat pump and the battery of a block is to be told now.
 
@@ -110,6 +116,12 @@ def dispatch(
         The last setpoint of each point, for hysteresis; empty after a cold start.
     wishes
         Residents' wishes by home.
+    events
+        Events of this block that are accepted, running or recovering.
+    before
+        What was expected without each event.
+    apart
+        By event, homes that it must not touch.
 
     Returns
     -------
@@ -135,24 +147,49 @@ def dispatch(
         estimates=estimates,
         previous=previous,
         wishes=wishes or {},
+        helping=helping(
+            block,
+            events,
+            snapshot,
+            now,
+            rules=rules,
+            wishes=wishes or {},
+            before=before or {},
+            apart=apart or {},
+        ),
     )
     measured_w = snapshot.good(block.block_meter.device_id, "power_w", METER_MAX_AGE_S)
     homes = [_home(dwelling, state) for dwelling in block.dwellings]
     now_w = 0.0 if block.battery is None else battery_now_w(block.battery, snapshot, previous)
     battery = battery_intent(
-        block, state.schedule, state.step, snapshot, devices, measured_w=measured_w, now_w=now_w
+        block,
+        state.schedule,
+        state.step,
+        snapshot,
+        devices,
+        measured_w=measured_w,
+        now_w=now_w,
+        event=state.helping.battery,
     )
     relief_w = 0.0 if battery is None else now_w - battery.value
+    homes = state.helping.rest_more(homes, previous, battery, _battery_plan_w(state), snapshot)
     told = take_turns(
         homes,
-        rating_w=block.limits.physical_import_w,
+        rating_w=state.helping.rating_w(block.limits.physical_import_w),
         measured_w=measured_w,
         relief_w=relief_w,
+        why=state.helping.why_waiting,
     )
     result = [_setpoint(told[home.dwelling_id], home.dwelling_id, state) for home in homes]
     if battery is not None:
         result.append(_setpoint(battery, battery.point_id.device_id, state))
     return result
+
+
+def _battery_plan_w(state: _Now) -> float:
+    if state.schedule is None or state.schedule.battery is None or state.step is None:
+        return 0.0
+    return float(state.schedule.battery.power_w[state.step])
 
 
 def _is_fresh(schedule: Schedule, now: datetime, rules: ControlRules) -> bool:
@@ -191,6 +228,7 @@ def _home(dwelling: Dwelling, state: _Now) -> Home:
         intent = _wished(frame, wish, wanted, dwelling, state)
     else:
         intent = _planned(dwelling, frame, room_c, wanted, state, by_room)
+        intent = state.helping.held_until_its_turn(dwelling.id, intent, room_c)
         if room_c is not None:
             intent = _above_floor(dwelling, room_c, wanted, intent, last, state)
     return Home(
@@ -307,7 +345,10 @@ def _planned(
         return frame.told(value, Cause.NO_PLAN, sentence)
     step = state.step
     heating = float(plan.heat_w[step]) > IDLE_SHARE * dwelling.heat_pump.rated_heat_w
-    ahead = heating and plan.cause[step] in AHEAD
+    ahead = heating and (
+        plan.cause[step] in AHEAD
+        or (plan.cause[step] is Cause.EVENT and not state.helping.rests(dwelling.id))
+    )
     if by_room:
         value = _room_setpoint(plan, step, heating, ahead, wanted, frame, dwelling)
     else:
@@ -329,9 +370,10 @@ def _room_setpoint(
 
     As asked: the schedule, which the pump's own thermostat keeps best by itself. Heating
     ahead: the end of the planned rise at once, for a thermostat does not start for a tenth of
-    a kelvin. Coasting on purpose: what the room is to coast down to, so that the pump stays
-    off and yet catches a room that cools faster than planned. It depends on the plan alone,
-    so it stays the same within a step and spares the device's memory.
+    a kelvin. Coasting on purpose: the schedule, or what the room is to coast down to where that
+    is lower; not the end of this step, for a room that cools faster than planned would start
+    the pump that is to be off. It depends on the plan alone, so it stays the same within a step
+    and spares the device's memory.
     """
     ends_c = float(plan.room_c[step])
     if ahead:
@@ -343,7 +385,7 @@ def _room_setpoint(
     elif heating:
         value = up(ends_c, frame.rule)
     else:
-        value = down(ends_c, frame.rule)
+        value = down(min(ends_c, wanted.comfort_c), frame.rule)
     highest = max(down(wanted.ceiling_c, frame.rule), up(wanted.comfort_c, frame.rule))
     lowest = up(wanted.floor_c, frame.rule)
     return max(min(value, highest), lowest)

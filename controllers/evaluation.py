@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controllers.stacked import Stacked
+from controllers.stacked import Stacked, StackedEvent
 from ems.domain.forecasts import FloatArray
 from ems.domain.plans import GaveWay
 
@@ -20,6 +20,12 @@ from ems.domain.plans import GaveWay
 # kelvin-hours of warmth; docs/scheduling.md has the sum.
 CONTRACTED_GBP_PER_KWH = 10.0
 EXPORT_GBP_PER_KWH = 10.0
+EVENT_DOWN_GBP_PER_KWH = 10.0
+EVENT_UP_GBP_PER_KWH = 5.0
+"""Where a ceiling and a floor of events meet, the ceiling is the more restrictive."""
+EVENT_WORST_GBP_PER_KW = 5.0
+"""Of the step that falls shortest: what must be missed is missed evenly."""
+RECOVERY_GBP_PER_KWH = 4.0
 CEILING_GBP_PER_KH = 20.0
 FLOOR_GBP_PER_KH = 2000.0
 PHYSICAL_GBP_PER_KWH = 1.0e5
@@ -107,12 +113,42 @@ def evaluate(model: Stacked, decision: Decision) -> Evaluation:
             )
         )
     )
+    cost += event_cost_gbp(model, power, decision.battery_kw, feeder)
     cost -= float(np.sum(model.terminal_gbp_per_k * (rooms[:, -1] - model.floor_c[:, -1])))
     gave_way = (
         *_block_gave_way(model, feeder),
+        *_events_gave_way(model, power, decision.battery_kw),
         *_homes_gave_way(model, below_floor, above_ceiling),
     )
     return Evaluation(cost, rooms, energy, feeder, shared, gave_way)
+
+
+def event_cost_gbp(
+    model: Stacked, power_kw: FloatArray, battery_kw: FloatArray, feeder_kw: FloatArray
+) -> float:
+    """Return what falling short of events, and rising too high after them, costs [£]."""
+    cost = 0.0
+    for event in model.events:
+        short = event.shortfall_kw(power_kw, battery_kw)
+        cost += event_rate(event) * float(np.sum(model.dt_h * short))
+        cost += EVENT_WORST_GBP_PER_KW * float(np.max(short))
+    over = np.maximum(feeder_kw - model.recovery_kw, 0.0)
+    return cost + RECOVERY_GBP_PER_KWH * float(np.sum(model.dt_h * over))
+
+
+def event_rate(event: StackedEvent) -> float:
+    """Return what a kWh that an event asks for and does not get costs [£/kWh]."""
+    return EVENT_DOWN_GBP_PER_KWH if event.sign > 0 else EVENT_UP_GBP_PER_KWH
+
+
+def _events_gave_way(model: Stacked, power_kw: FloatArray, battery_kw: FloatArray) -> list[GaveWay]:
+    worst = {
+        event.event_id: float(np.max(event.shortfall_kw(power_kw, battery_kw))) * 1000.0
+        for event in model.events
+    }
+    return [
+        GaveWay("event", name, short, "W") for name, short in worst.items() if short > TOLERANCE_W
+    ]
 
 
 def meter_rate(model: Stacked, net_kw: FloatArray) -> FloatArray:

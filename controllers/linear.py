@@ -259,4 +259,12 @@ def _prices(model: Stacked, programme: Programme, solution: _Solution) -> Prices
         homes = model.home_price + limit
         shared = shared + limit
     heat = -solution.row_duals[programme.room_row] * model.gain_k_per_kw / dt
-    return Prices(shared=np.asarray(shared), homes=np.asarray(homes), heat=np.asarray(heat))
+    events = np.zeros((len(model.events), model.steps))
+    for number, (event, row) in enumerate(zip(model.events, programme.event_rows, strict=True)):
+        events[number, event.steps] = -solution.row_duals[row] / dt[event.steps]
+    return Prices(
+        shared=np.asarray(shared),
+        homes=np.asarray(homes),
+        heat=np.asarray(heat),
+        events=events,
+    )

@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 from controllers.evaluation import (
     CEILING_GBP_PER_KH,
     CONTRACTED_GBP_PER_KWH,
+    EVENT_WORST_GBP_PER_KW,
     EXPORT_GBP_PER_KWH,
     FLOOR_GBP_PER_KH,
     PHYSICAL_GBP_PER_KWH,
+    RECOVERY_GBP_PER_KWH,
+    event_rate,
 )
 from controllers.stacked import Stacked
 from ems.domain.forecasts import FloatArray
@@ -65,6 +68,7 @@ class Programme:
     binaries: IndexArray = field(default_factory=no_index)
     bought: list[IndexArray] = field(default_factory=list)
     sold: list[IndexArray] = field(default_factory=list)
+    event_rows: list[IndexArray] = field(default_factory=list)
 
     def add_columns(
         self, cost: FloatArray, upper: FloatArray | float, lower: FloatArray | float = 0.0
@@ -137,6 +141,7 @@ def build(
     _rooms(programme, model)
     _battery(programme, model, exclusive)
     _shared_meter(programme, model, one_way)
+    _events(programme, model)
     return programme
 
 
@@ -232,6 +237,43 @@ def _shared_meter(programme: Programme, model: Stacked, one_way: IndexArray) -> 
     _no_round_trip(programme, model)
     if one_way.size:
         _one_way(programme, one_way, greatest)
+
+
+def _events(programme: Programme, model: Stacked) -> None:
+    """Keep participants to an event's limit, and the feeder to what is wanted after events.
+
+    sign (sum heat / cop + c - d) - short <= sign (limit - fixed)              (4)
+    """
+    for event in model.events:
+        steps = event.steps
+        short = programme.add_columns(event_rate(event) * model.dt_h[steps], np.inf)
+        row = programme.add_rows(np.full(steps.size, -np.inf), event.room_kw)
+        programme.event_rows.append(row)
+        programme.put(row, short, -1.0)
+        worst = programme.add_columns(np.full(1, EVENT_WORST_GBP_PER_KW), np.inf)
+        at_most = programme.add_rows(np.full(steps.size, -np.inf), np.zeros(steps.size))
+        programme.put(at_most, short, 1.0)
+        programme.put(at_most, np.repeat(worst, steps.size), -1.0)
+        if event.homes.size:
+            heat = programme.heat[np.ix_(event.homes, steps)]
+            cop = model.cop[np.ix_(event.homes, steps)]
+            programme.put(row[None, :], heat, event.sign / cop)
+        if event.battery:
+            programme.put(row, programme.charge[steps], event.sign)
+            programme.put(row, programme.discharge[steps], -event.sign)
+    steps = np.flatnonzero(np.isfinite(model.recovery_kw)).astype(np.int32)
+    if not steps.size:
+        return
+    over = programme.add_columns(RECOVERY_GBP_PER_KWH * model.dt_h[steps], np.inf)
+    row = programme.add_rows(
+        np.full(steps.size, -np.inf), (model.recovery_kw - model.fixed_kw)[steps]
+    )
+    programme.put(row, over, -1.0)
+    if programme.heat.size:
+        programme.put(row[None, :], programme.heat[:, steps], 1.0 / model.cop[:, steps])
+    if programme.charge.size:
+        programme.put(row, programme.charge[steps], 1.0)
+        programme.put(row, programme.discharge[steps], -1.0)
 
 
 def _no_round_trip(programme: Programme, model: Stacked) -> None:

@@ -8,16 +8,18 @@ its start and at its end.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from controllers.comfort import wanted_at
+from controllers.events import event_problem, participants
 from controllers.inputs import Horizon
 from ems.domain.estate import Actuator, Battery, Block, ControlRules, Dwelling, Supply
+from ems.domain.events import FlexEvent
 from ems.domain.forecasts import FloatArray, Forecast
 from ems.domain.heatpump import cop, flow_temperature_c, heat_capacity_w
 from ems.domain.plans import BatteryProblem, HomeProblem, SchedulingProblem
@@ -66,6 +68,8 @@ def build_problem(
     snapshot: Snapshot,
     rules: ControlRules,
     wishes: Mapping[str, Wish] | None = None,
+    events: Sequence[FlexEvent] = (),
+    apart: Mapping[str, Collection[str]] | None = None,
 ) -> SchedulingProblem:
     """Return the scheduling problem of a block.
 
@@ -90,6 +94,10 @@ def build_problem(
         Periods and margins of control.
     wishes
         Residents' wishes by home.
+    events
+        Events of this block that are accepted, running or recovering.
+    apart
+        By event, homes that it must not touch: opted out of it, or held by an operator.
 
     Returns
     -------
@@ -114,13 +122,15 @@ def build_problem(
     account = block.block_meter if pooled or block.landlord_meter is None else block.landlord_meter
     bought = horizon.rates(account.tariff, f"tariff of {block.id}")
     planned: list[HomeProblem] = []
-    uncontrolled = np.zeros(steps)
+    loose: dict[str, FloatArray] = {}
+    held, kept_apart = wishes or {}, apart or {}
+    touched = frozenset(name for names in kept_apart.values() for name in names)
     for dwelling in block.dwellings:
         base_w = _base_w(dwelling, setting)
         estimate = estimates.get(dwelling.id)
         room_c = snapshot.good(dwelling.room_sensor_id, "temperature_c", READING_MAX_AGE_S)
         if estimate is None or room_c is None:
-            uncontrolled += base_w[0] + _expected_power_w(dwelling, estimate, setting)
+            loose[dwelling.id] = base_w[0] + _expected_power_w(dwelling, estimate, setting)
             why = "no fresh room reading" if room_c is None else "no thermal estimate"
             horizon.lacked.append(
                 f"{dwelling.id}: {why}; not planned, its own thermostat's power is expected"
@@ -129,9 +139,22 @@ def build_problem(
         price = (
             bought if pooled else horizon.rates(dwelling.meter.tariff, f"tariff of {dwelling.id}")
         )
-        wish = (wishes or {}).get(dwelling.id)
-        planned.append(_home(dwelling, room_c, estimate, base_w, price, wish, setting))
+        wish = held.get(dwelling.id)
+        home = _home(dwelling, room_c, estimate, base_w, price, wish, setting)
+        wishing = wish is not None and wish.holds_at(now)
+        if events and (wishing or dwelling.id in touched):
+            home = _left_alone(home, setting.horizon.step_s)
+        planned.append(home)
     contracted = block.limits.contracted_import_w
+    asked = tuple(
+        event_problem(
+            event,
+            participants(event, block, wishes=held, apart=kept_apart.get(event.id, ()), now=now),
+            horizon.instants,
+            loose,
+        )
+        for event in events
+    )
     return SchedulingProblem(
         block_id=block.id,
         issued_at=now,
@@ -147,13 +170,14 @@ def build_problem(
             ),
             0.0,
         ),
-        uncontrolled_w=uncontrolled,
+        uncontrolled_w=sum(loose.values(), np.zeros(steps)),
         import_gbp_per_kwh=bought,
         export_gbp_per_kwh=np.full(steps, account.export_gbp_per_kwh),
         physical_import_w=np.full(steps, block.limits.physical_import_w),
         contracted_import_w=np.full(steps, math.inf if contracted is None else contracted),
         export_limit_w=np.full(steps, block.limits.export_w),
         lacked=tuple(dict.fromkeys(horizon.lacked)),
+        events=asked,
     )
 
 
@@ -296,7 +320,16 @@ def _home(
         base_w=base[0],
         price_gbp_per_kwh=price,
         terminal_gbp_per_kwh=_heat_value(price, efficiency, loss, capacity),
+        hot_water_w=base[1],
     )
+
+
+def _left_alone(home: HomeProblem, step_s: int) -> HomeProblem:
+    """Return a home that no event makes rest: its resident's wish is its floor."""
+    loss, capacity = home.loss_w_per_k, home.capacity_j_per_k
+    room = _Room.of(loss, capacity, step_s, home.outdoor_c + home.free_heat_w / loss)
+    path = _thermostat_path(room, home.room_c, home.comfort_c, home.heat_max_w)
+    return replace(home, floor_c=path)
 
 
 def _thermostat_path(

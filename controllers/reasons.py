@@ -38,12 +38,14 @@ class Prices:
 
     ``shared`` is of electricity at the meter that PV and battery share, shape (steps,);
     ``homes`` of electricity at each home, ``heat`` of heat in each room, shape
-    (homes, steps). Limits are included.
+    (homes, steps). Limits are included. ``events`` is what a kWh less (or, of an event that
+    asks for more, a kWh more) of its participants would save, shape (events, steps).
     """
 
     shared: FloatArray
     homes: FloatArray
     heat: FloatArray
+    events: FloatArray
 
 
 class _Times:
@@ -129,6 +131,8 @@ class _Home:
         # Where the landlord buys for all, a tenant's own price is another one.
         self.electricity = "the building's electricity" if problem.pooled else "electricity"
         self.limited = prices.homes[row] - self.price > LIMIT_GBP
+        self.down = _pressing(model, prices, 1.0, row)
+        self.up = _pressing(model, prices, -1.0, row)
         self.solar = (found.feeder_kw <= FLOW_KW) & (problem.pv_w > 0) & problem.pooled
         before = np.concatenate([model.room_c[row : row + 1], self.room[:-1]])
         coasting = model.decay[row] * before + model.drift_k[row]
@@ -139,10 +143,24 @@ class _Home:
         """Return cause and sentence of one step."""
         difference = self.heat[step] - self.needed[step]
         if difference > NEAR_KW:
-            return self._ahead(step)
+            return self._for_event(step) or self._ahead(step)
         if difference < -NEAR_KW:
             return self._behind(step)
         return self._as_asked(step)
+
+    def _for_event(self, step: int) -> tuple[Cause, str] | None:
+        """Return why a home heats ahead, where that is an event."""
+        if self.up[step]:
+            until = self.times.text(_end(self.up, step), step)
+            return (
+                Cause.EVENT,
+                f"Heating more until {until}: your building takes up what the grid has to spare.",
+            )
+        resting = _first(self.down, step)
+        if resting is None or self.down[step] or self.solar[step]:
+            return None
+        at = self.times.text(resting, step)
+        return Cause.EVENT, f"Heating ahead: your building helps the grid from {at}."
 
     def _ahead(self, step: int) -> tuple[Cause, str]:
         price = pence(self.price[step])
@@ -174,6 +192,13 @@ class _Home:
             return (
                 Cause.COMFORT_FLOOR,
                 f"Heating just enough to keep your room at {degrees(self.floor[step])}.",
+            )
+        if self.down[step]:
+            end = _end(self.down, step)
+            return (
+                Cause.EVENT,
+                f"Resting until {self.times.text(end, step)}: your building helps the grid; "
+                f"{self._stays(step, end)}.",
             )
         if self.limited[step]:
             free = _first(~self.limited, step)
@@ -220,6 +245,22 @@ class _Home:
         return f"your room stays at {degrees(math.floor((lowest + 0.05) * 2) / 2)} or above"
 
 
+def _pressing(model: Stacked, prices: Prices, sign: float, home: int | None) -> NDArray[np.bool_]:
+    """Return in which steps an event steers a home, or the battery with ``home=None``."""
+    result = np.zeros(model.steps, dtype=np.bool_)
+    for event, price in zip(model.events, prices.events, strict=True):
+        takes_part = event.battery if home is None else bool(np.any(event.homes == home))
+        if takes_part and event.sign == sign:
+            result |= price > LIMIT_GBP
+    return result
+
+
+def _end(condition: NDArray[np.bool_], step: int) -> int:
+    """Return the step in which a condition that holds at ``step`` holds no longer."""
+    end = _first(~condition, step)
+    return condition.size if end is None else end
+
+
 def battery_reasons(
     model: Stacked, decision: Decision, found: Evaluation, prices: Prices, zone: ZoneInfo
 ) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
@@ -242,6 +283,9 @@ def _battery(
     flow = float(decision.battery_kw[step])
     price = model.problem.import_gbp_per_kwh
     limited = prices.shared - price > LIMIT_GBP
+    told = _battery_in_event(model, prices, times, step, flow)
+    if told is not None:
+        return told
     if flow > FLOW_KW:
         if flow - found.shared_kw[step] >= 0.8 * flow:
             return Cause.SOLAR, "Charging from the building's own solar power."
@@ -251,6 +295,33 @@ def _battery(
             return Cause.IMPORT_LIMIT, "Discharging to keep the building within its supply."
         return Cause.DEAR_NOW, f"Discharging because electricity is {pence(price[step])} now."
     return Cause.HOLD, _resting(model, found, step)
+
+
+def _battery_in_event(
+    model: Stacked, prices: Prices, times: _Times, step: int, flow: float
+) -> tuple[Cause, str] | None:
+    """Return why the battery does what it does, where that is an event."""
+    price = model.problem.import_gbp_per_kwh
+    down = _pressing(model, prices, 1.0, None)
+    up = _pressing(model, prices, -1.0, None)
+    if flow < -FLOW_KW and down[step]:
+        until = times.text(_end(down, step), step)
+        return Cause.EVENT, f"Discharging until {until}: the building helps the grid."
+    if flow > FLOW_KW and up[step]:
+        until = times.text(_end(up, step), step)
+        return Cause.EVENT, f"Charging until {until} with what the grid has to spare."
+    helps = _first(down, step)
+    if flow > FLOW_KW and helps is not None and not _first_dearer_before(price, step, helps):
+        return (
+            Cause.EVENT,
+            f"Charging because the building helps the grid from {times.text(helps, step)}.",
+        )
+    return None
+
+
+def _first_dearer_before(price: FloatArray, step: int, other: int) -> bool:
+    dearer = _dearer(price, step)
+    return dearer is not None and dearer < other
 
 
 def _charging(

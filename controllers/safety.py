@@ -98,7 +98,12 @@ def battery_within(
 
 
 def take_turns(
-    homes: Sequence[Home], *, rating_w: float, measured_w: float | None, relief_w: float
+    homes: Sequence[Home],
+    *,
+    rating_w: float,
+    measured_w: float | None,
+    relief_w: float,
+    why: str = "because the building's supply is full",
 ) -> dict[str, Intent]:
     """Return what each home is told, once the rating has been kept.
 
@@ -113,6 +118,8 @@ def take_turns(
         else does.
     relief_w
         How much less the battery will draw than it does now [W].
+    why
+        What a home that waits is told.
     """
     waiting = {home.dwelling_id for home in homes if home.waiting and _can_wait(home)}
     start_w = RUN_UP * max((home.rated_w for home in homes), default=0.0)
@@ -121,7 +128,7 @@ def take_turns(
     aim_w = enter_w - BAND_SHARE * rating_w
     leave_w = aim_w - BAND_SHARE * rating_w
     if measured_w is None:
-        return _told(homes, waiting)
+        return _told(homes, waiting, why)
     expected_w = measured_w - relief_w
     # Those who were told to wait but still draw are about to stop. Once the rating itself
     # is broken that is no longer believed, and more homes are asked.
@@ -141,7 +148,7 @@ def take_turns(
             waiting.discard(coldest.dwelling_id)
     elif waiting:
         _change_places(homes, waiting)
-    return _told(homes, waiting)
+    return _told(homes, waiting, why)
 
 
 def _change_places(homes: Sequence[Home], waiting: set[str]) -> None:
@@ -184,7 +191,7 @@ def _power(home: Home) -> float:
     return 0.0 if home.power_w is None else home.power_w
 
 
-def _told(homes: Sequence[Home], waiting: set[str]) -> dict[str, Intent]:
+def _told(homes: Sequence[Home], waiting: set[str], why: str) -> dict[str, Intent]:
     result: dict[str, Intent] = {}
     for home in homes:
         value = home.intent.waiting_value
@@ -194,7 +201,7 @@ def _told(homes: Sequence[Home], waiting: set[str]) -> dict[str, Intent]:
         result[home.dwelling_id] = home.intent.told(
             value,
             Cause.IMPORT_LIMIT,
-            "Waiting its turn because the building's supply is full: your room is "
+            f"Waiting its turn {why}: your room is "
             f"{home.room_c:.1f} °C and is kept at {home.floor_c:g} °C at least.",
         )
     return result

@@ -14,12 +14,50 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.domain.errors import InvalidInputError
+from ems.domain.events import Direction
 from ems.domain.forecasts import FloatArray
-from ems.domain.plans import SchedulingProblem
+from ems.domain.plans import EventProblem, SchedulingProblem
 
 J_PER_KWH = 3.6e6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackedEvent:
+    """An event's limit on ``sign * import`` of its participants.
+
+    Attributes
+    ----------
+    event_id
+        Which event.
+    sign
+        1 for a ceiling, -1 for a floor.
+    homes
+        Rows of the participants.
+    battery
+        Whether the battery counts.
+    steps
+        Steps in which it is in force.
+    room_kw
+        What participants' heating and battery may add to, in those steps and times
+        ``sign``: the limit less what flows whatever is decided.
+    """
+
+    event_id: str
+    sign: float
+    homes: NDArray[np.int32]
+    battery: bool
+    steps: NDArray[np.int32]
+    room_kw: FloatArray
+
+    def shortfall_kw(self, power_kw: FloatArray, battery_kw: FloatArray) -> FloatArray:
+        """Return by how much it is missed in each step [kW], shape of ``battery_kw``."""
+        flow = power_kw[self.homes].sum(axis=0) + (battery_kw if self.battery else 0.0)
+        result = np.zeros(battery_kw.shape)
+        result[self.steps] = np.maximum(self.sign * flow[self.steps] - self.room_kw, 0.0)
+        return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +90,10 @@ class Stacked:
         pooled, else the landlord's own, shape (steps,).
     contracted_kw, physical_kw, export_kw
         Limits at the feeder; ``contracted_kw`` never above ``physical_kw``.
+    recovery_kw
+        Soft ceiling at the feeder after events, ``inf`` where there is none.
+    events
+        Limits that events put on their participants.
     """
 
     problem: SchedulingProblem
@@ -72,6 +114,8 @@ class Stacked:
     contracted_kw: FloatArray
     physical_kw: FloatArray
     export_kw: FloatArray
+    recovery_kw: FloatArray
+    events: tuple[StackedEvent, ...]
 
     @property
     def homes(self) -> int:
@@ -171,6 +215,40 @@ def stack(problem: SchedulingProblem) -> Stacked:
         contracted_kw=np.minimum(series["contracted_import_w"] / 1000.0, physical),
         physical_kw=physical,
         export_kw=series["export_limit_w"] / 1000.0,
+        recovery_kw=_recovery_kw(problem, steps),
+        events=tuple(
+            event
+            for each in problem.events
+            if (event := _event(each, problem, grids["base_w"])).steps.size
+        ),
+    )
+
+
+def _recovery_kw(problem: SchedulingProblem, steps: int) -> FloatArray:
+    if problem.recovery_import_w is None:
+        return np.full(steps, np.inf)
+    return (
+        _checked(problem.recovery_import_w, "recovery_import_w", steps, low=0.0, inf=True) / 1000.0
+    )
+
+
+def _event(event: EventProblem, problem: SchedulingProblem, base_w: FloatArray) -> StackedEvent:
+    name = f"events[{event.event_id}]"
+    steps = base_w.shape[1]
+    limit = _checked(event.limit_w, f"{name}.limit_w", steps, inf=True)
+    other = _checked(event.uncontrolled_w, f"{name}.uncontrolled_w", steps)
+    rows = [k for k, home in enumerate(problem.homes) if home.dwelling_id in event.participants]
+    homes = np.array(rows, dtype=np.int32)
+    sign = 1.0 if event.direction is Direction.DOWN else -1.0
+    active = np.flatnonzero(np.isfinite(limit)).astype(np.int32)
+    fixed = other + base_w[homes].sum(axis=0)
+    return StackedEvent(
+        event_id=event.event_id,
+        sign=sign,
+        homes=homes,
+        battery=event.battery and problem.battery is not None,
+        steps=active,
+        room_kw=sign * (limit - fixed)[active] / 1000.0,
     )
 
 

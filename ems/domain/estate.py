@@ -309,6 +309,8 @@ class ControlRules:
     guard_after_s: float = 180.0
     guard_period_s: float = 30.0
     preheat_max_k: float = 2.0
+    event_return_s: float = 1200.0
+    recovery_ratio: float = 1.1
     raw_retention_days: float = 14.0
 
     away_c: float = 14.0

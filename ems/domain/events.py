@@ -130,6 +130,32 @@ class FlexEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """What a plan without an event expects of its hours, kept before the event shapes them.
+
+    Attributes
+    ----------
+    event_id
+        Which event.
+    issued_at, start
+        When it was planned; first half-hour, UTC.
+    heating_w
+        Heat pumps of the homes that may take part, hot water included, per half-hour [W].
+    battery_w
+        The block's battery, charging positive [W].
+    block_import_w
+        Net power at the feeder [W], until two hours after the event.
+    """
+
+    event_id: str
+    issued_at: datetime
+    start: datetime
+    heating_w: tuple[float, ...]
+    battery_w: tuple[float, ...]
+    block_import_w: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Transition:
     """One change of an event, with its cause; never rewritten.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from ems.domain.events import Direction
 from ems.domain.forecasts import FloatArray
 from ems.domain.setpoints import Cause
 
@@ -44,6 +45,9 @@ class HomeProblem:
         What a further kWh at this home's meter costs its payer.
     terminal_gbp_per_kwh
         Value of a kWh of heat left in the room at the end.
+    hot_water_w
+        The part of ``base_w`` that the heat pump draws for hot water [W]; ``None`` where it is
+        not told apart.
     """
 
     dwelling_id: str
@@ -60,6 +64,7 @@ class HomeProblem:
     base_w: FloatArray = field(repr=False)
     price_gbp_per_kwh: FloatArray = field(repr=False)
     terminal_gbp_per_kwh: float = 0.0
+    hot_water_w: FloatArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,39 @@ class BatteryProblem:
     one_way_efficiency: float
     wear_gbp_per_kwh: float
     terminal_gbp_per_kwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventProblem:
+    """What an event asks of a plan: a limit on its participants' import.
+
+    Attributes
+    ----------
+    event_id
+        Which event.
+    direction
+        *Down*: the import is to stay at or under the limit; *up*: at or above it.
+    limit_w
+        For the participants' heating, base load and battery together [W], shape (steps,);
+        infinite (with the sign that asks nothing) where it is not in force.
+    participants
+        Homes that count.
+    battery
+        Whether the block's battery counts.
+    uncontrolled_w
+        Expected load of participants that are not planned [W], shape (steps,).
+    start, until
+        When it begins and ends, UTC.
+    """
+
+    event_id: str
+    direction: Direction
+    limit_w: FloatArray = field(repr=False)
+    participants: frozenset[str]
+    battery: bool
+    uncontrolled_w: FloatArray = field(repr=False)
+    start: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +144,11 @@ class SchedulingProblem:
         Price of a kelvin-hour below the schedule.
     lacked
         Inputs that were missing, and what stood in for them, in words.
+    events
+        Limits that events put on their participants.
+    recovery_import_w
+        Soft ceiling at the feeder after events [W], ``inf`` where there is none; ``None``
+        where no event asks for one.
     """
 
     block_id: str
@@ -125,6 +168,8 @@ class SchedulingProblem:
     export_limit_w: FloatArray = field(repr=False)
     discomfort_gbp_per_kh: float = 0.5
     lacked: tuple[str, ...] = ()
+    events: tuple[EventProblem, ...] = ()
+    recovery_import_w: FloatArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

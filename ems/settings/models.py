@@ -123,6 +123,14 @@ class ControlSection(Section):
     preheat_max_k: Annotated[float, Between("K", 0, 5)] = Field(
         _RULES.preheat_max_k, description="Greatest preheating above a schedule."
     )
+    event_return_s: Annotated[float, Between("s", 0, 1800)] = Field(
+        _RULES.event_return_s,
+        description="After an event homes come back spread over this much time.",
+    )
+    recovery_ratio: Annotated[float, Between("times", 1, 2)] = Field(
+        _RULES.recovery_ratio,
+        description="After an event import stays under so many times its peak without one.",
+    )
     raw_retention_days: Annotated[float, Between("days", 1, 400)] = Field(
         _RULES.raw_retention_days,
         description="How long single readings, forecasts and plans are kept.",
