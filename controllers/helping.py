@@ -262,11 +262,11 @@ def _measured(
             meters.append(snapshot.good(home.meter.device_id, "power_w", POWER_MAX_AGE_S))
             pump = home.heat_pump.power_device_id
             pumps.append(snapshot.good(pump, "power_w", POWER_MAX_AGE_S))
-    return _sum_w(meters), _sum_w(pumps)
+    return _sum_w(meters, len(target.homes)), _sum_w(pumps, len(target.homes))
 
 
-def _sum_w(values: Sequence[float | None]) -> float | None:
+def _sum_w(values: Sequence[float | None], homes: int) -> float | None:
     seen = [value for value in values if value is not None]
-    if not seen or len(seen) < METERED_SHARE * len(values):
+    if not seen or len(seen) < METERED_SHARE * homes:
         return None
-    return sum(seen) * len(values) / len(seen)
+    return sum(seen) * homes / len(seen)

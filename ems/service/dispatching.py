@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from controllers.dispatch import dispatch
 from ems.domain.estate import Block, Estate
+from ems.domain.events import FlexEvent, Undisturbed
 from ems.domain.plans import Schedule
 from ems.domain.points import PointId
 from ems.domain.ports import FieldBus, LogEntry, Store
@@ -21,13 +23,29 @@ from ems.service.commanding import apply_all, release_all
 from ems.service.device_changes import DeviceWatch
 from ems.service.image import ProcessImage
 from ems.service.in_charge import InCharge
-from ems.service.planning import Wishes, no_wishes
+from ems.service.planning import (
+    Apart,
+    Events,
+    Wishes,
+    no_events,
+    no_wishes,
+    none_apart,
+)
 
 log = structlog.get_logger()
 
 HELD_SENTENCE = "Handed back to your heating's own control by your landlord's energy team."
 REMEMBER = timedelta(minutes=20)
 """After a restart, setpoints this young count as the previous ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Events in force, what was expected without each, and whom each must not touch."""
+
+    events: Sequence[FlexEvent]
+    before: Mapping[str, Undisturbed]
+    apart: Mapping[str, Collection[str]]
 
 
 class Dispatcher:
@@ -41,6 +59,8 @@ class Dispatcher:
         Residents' wishes in force, where nobody is ``charge``.
     charge
         Who decides on each home: its resident, an operator, or the plan.
+    events, apart
+        Events in force, and the homes that each must not touch.
     """
 
     def __init__(
@@ -52,6 +72,8 @@ class Dispatcher:
         *,
         wishes: Wishes = no_wishes,
         charge: InCharge | None = None,
+        events: Events = no_events,
+        apart: Apart = none_apart,
     ) -> None:
         self._estate = estate
         self._store = store
@@ -59,6 +81,8 @@ class Dispatcher:
         self._image = image
         self._wishes = wishes if charge is None else charge.wishes
         self._charge = charge
+        self._events = events
+        self._apart = apart
         self._watch = None if charge is None else DeviceWatch(estate, store, bus, charge.residents)
         self._left_alone: frozenset[str] = frozenset()
         self._previous: dict[PointId, Setpoint] | None = None
@@ -83,7 +107,8 @@ class Dispatcher:
         schedules, estimates = await asyncio.to_thread(self._known)
         wishes = await asyncio.to_thread(self._wishes, now)
         blocks = await asyncio.to_thread(self._steered, now)
-        setpoints = self._decide(now, blocks, schedules, estimates, wishes, self._previous)
+        asked = await asyncio.to_thread(self._asked, now)
+        setpoints = self._decide(now, blocks, schedules, estimates, wishes, asked, self._previous)
         self._previous = {setpoint.point_id: setpoint for setpoint in setpoints}
         return setpoints
 
@@ -111,6 +136,15 @@ class Dispatcher:
         }
         return schedules, self._store.estimates()
 
+    def _asked(self, now: datetime) -> _Asked:
+        events = self._events(now)
+        found = [self._store.kept(Undisturbed, event.id) for event in events]
+        return _Asked(
+            events,
+            {kept.record.event_id: kept.record for kept in found if kept is not None},
+            {event.id: self._apart(now, event.id) for event in events},
+        )
+
     def _remembered(self, now: datetime) -> dict[PointId, Setpoint]:
         """Return the last setpoint of each point before a restart."""
         records = self._store.setpoints(None, now - REMEMBER, now, limit=10_000)
@@ -123,6 +157,7 @@ class Dispatcher:
         schedules: Mapping[str, Schedule | None],
         estimates: Mapping[str, ThermalEstimate],
         wishes: Mapping[str, Wish],
+        asked: _Asked,
         previous: Mapping[PointId, Setpoint],
     ) -> list[Setpoint]:
         snapshot = self._image.snapshot(now)
@@ -140,5 +175,8 @@ class Dispatcher:
                 estimates=estimates,
                 previous=previous,
                 wishes=wishes,
+                events=[event for event in asked.events if event.request.block_id == block.id],
+                before=asked.before,
+                apart=asked.apart,
             )
         ]

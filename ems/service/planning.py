@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import structlog
 
+from controllers.events import ends_at, participants, undisturbed, with_recovery
 from controllers.linear import HighsPlanner
 from controllers.problem import build_problem
 from ems.domain.estate import Block, Estate
+from ems.domain.events import EventState, FlexEvent, Undisturbed
 from ems.domain.forecasts import Forecast
-from ems.domain.plans import Planner, Schedule
+from ems.domain.plans import Planner, Schedule, SchedulingProblem
 from ems.domain.ports import LogEntry, Store
 from ems.domain.time import HALF_HOUR_S, floor_to
 from ems.domain.wishes import Wish
@@ -27,6 +30,28 @@ Wishes = Callable[[datetime], Mapping[str, Wish]]
 
 Blocks = Callable[[Block, datetime], Block]
 """Returns a block as it is to be planned now: with the schedules that residents chose."""
+
+
+Events = Callable[[datetime], Sequence[FlexEvent]]
+"""Tells which events are accepted, running or recovering."""
+
+Apart = Callable[[datetime, str], Collection[str]]
+"""Tells which homes an event, by its id, must not touch: opted out of it, or held."""
+
+PREPARES = timedelta(hours=3)
+"""So long before an event its preparation begins: what would be without it is kept then."""
+
+
+def no_events(now: datetime) -> Sequence[FlexEvent]:
+    """Return no events: what holds where nobody asks for any."""
+    del now
+    return ()
+
+
+def none_apart(now: datetime, event_id: str) -> Collection[str]:
+    """Return no homes: what holds where nothing keeps opt-outs or holds."""
+    del now, event_id
+    return ()
 
 
 def no_wishes(now: datetime) -> Mapping[str, Wish]:
@@ -54,6 +79,8 @@ class PlanJob:
         Residents' wishes in force.
     blocks
         Returns blocks as they are to be planned now.
+    events, apart
+        Events in force, and the homes that each must not touch.
     """
 
     def __init__(
@@ -65,6 +92,8 @@ class PlanJob:
         planner: Planner | None = None,
         wishes: Wishes = no_wishes,
         blocks: Blocks = as_configured,
+        events: Events = no_events,
+        apart: Apart = none_apart,
     ) -> None:
         self._estate = estate
         self._store = store
@@ -72,10 +101,45 @@ class PlanJob:
         self._planner = planner or HighsPlanner(estate.zone)
         self._wishes = wishes
         self._blocks = blocks
+        self._events = events
+        self._apart = apart
+        self._planned_for: dict[str, tuple[object, ...]] = {}
 
     def run(self, now: datetime) -> list[Schedule]:
         """Plan every block at ``now``, keep the plans and return them."""
-        return [self._plan(self._blocks(block, now), now) for block in self._estate.blocks]
+        events = self._events(now)
+        return [self._plan(block, now, events) for block in self._estate.blocks]
+
+    def catch_up(self, now: datetime) -> list[Schedule]:
+        """Plan the blocks whose events are others than their plans were made for.
+
+        To be called before each dispatch: an event that is new, changed or withdrawn, begins
+        or ends is planned for at once. Returns the plans that were made.
+        """
+        events = self._events(now)
+        return [
+            self._plan(block, now, events)
+            for block in self._estate.blocks
+            if self._mark(block, now, events) != self._planned_for.get(block.id, ())
+        ]
+
+    def _mark(self, block: Block, now: datetime, events: Sequence[FlexEvent]) -> tuple[object, ...]:
+        """Return what of a block's events its plan depends on."""
+        return tuple(
+            (
+                event.id,
+                event.request,
+                event.accepted_w,
+                event.participants,
+                event.battery_takes_part,
+                event.instructions,
+                event.request.start <= now,
+                ends_at(event) <= now,
+                frozenset(self._apart(now, event.id)),
+            )
+            for event in events
+            if event.request.block_id == block.id
+        )
 
     def _forecasts(self, block: Block, now: datetime) -> list[Forecast]:
         wanted = [("outdoor_c", self._estate.id), ("irradiance_w_m2", self._estate.id)]
@@ -88,8 +152,35 @@ class PlanJob:
         found = (self._store.latest_forecast(target, subject, now) for target, subject in wanted)
         return [forecast for forecast in found if forecast is not None]
 
-    def _plan(self, block: Block, now: datetime) -> Schedule:
+    def _before(
+        self, block: Block, problem: SchedulingProblem, events: Sequence[FlexEvent], now: datetime
+    ) -> dict[str, Undisturbed]:
+        """Return what is expected without each event; kept once its preparation begins."""
+        kept: dict[str, Undisturbed] = {}
+        plain: Schedule | None = None
+        for event in events:
+            found = self._store.kept(Undisturbed, event.id)
+            if found is not None:
+                ahead = event.state is EventState.ACCEPTED
+                early = ahead and now < event.request.start - PREPARES
+                moved = ahead and found.record.start != event.request.start
+                if not early and not moved:
+                    kept[event.id] = found.record
+                    continue
+            if plain is None:
+                running = tuple(one for one in problem.events if one.start <= now)
+                plain = self._planner.plan(replace(problem, events=running), DEADLINE_S)
+            apart = self._apart(now, event.id)
+            homes = participants(event, block, wishes=self._wishes(now), apart=apart, now=now)
+            kept[event.id] = undisturbed(event, problem, plain, homes)
+            self._store.keep(kept[event.id], key=event.id, subject=block.id, at=now)
+        return kept
+
+    def _plan(self, block: Block, now: datetime, all_events: Sequence[FlexEvent]) -> Schedule:
         rules = self._estate.control
+        self._planned_for[block.id] = self._mark(block, now, all_events)
+        events = [event for event in all_events if event.request.block_id == block.id]
+        block = self._blocks(block, now)
         problem = build_problem(
             block,
             zone=self._estate.zone,
@@ -102,7 +193,12 @@ class PlanJob:
             snapshot=self._image.snapshot(now),
             rules=rules,
             wishes=self._wishes(now),
+            events=events,
+            apart={event.id: self._apart(now, event.id) for event in events},
         )
+        if events:
+            before = self._before(block, problem, events, now)
+            problem = with_recovery(problem, events, before, rules)
         schedule = self._planner.plan(problem, DEADLINE_S)
         self._store.add_schedule(schedule)
         entries = [
