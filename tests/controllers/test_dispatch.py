@@ -67,12 +67,20 @@ def test_every_home_and_the_battery_get_a_setpoint_with_a_reason(lab, schedule):
 
 def test_a_coasting_home_gets_the_setpoint_it_coasts_down_to(lab, schedule):
     # A-04 takes half degrees, A-03 whole ones; both floors are 18 °C.
-    plan = with_home(schedule, "A-04", heat_w=0, room_c=19.3, cause=Cause.DEAR_NOW)
-    assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 19.0
+    plan = with_home(schedule, "A-04", heat_w=0, room_c=18.7, cause=Cause.DEAR_NOW)
+    assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 18.5
     plan = with_home(schedule, "A-03", heat_w=0, room_c=19.3, cause=Cause.DEAR_NOW)
     assert by_device(lab.dispatch(schedule=plan))["A-03-hp"].value == 19.0
     plan = with_home(schedule, "A-04", heat_w=0, room_c=17.0, cause=Cause.DEAR_NOW)
     assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 18.0
+
+
+def test_a_warm_room_that_cools_faster_than_planned_does_not_start_a_pump_that_is_to_rest(
+    lab, schedule
+):
+    # A-04 asks for 19 °C at noon; the plan lets a preheated room fall from 21.5 °C to 20.8 °C.
+    plan = with_home(schedule, "A-04", heat_w=0, room_c=20.8, cause=Cause.DEAR_NOW)
+    assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 19.0
 
 
 def test_heating_ahead_aims_at_the_top_of_the_rise_but_not_over_the_ceiling(lab, schedule):
