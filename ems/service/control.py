@@ -85,14 +85,28 @@ class Control:
         self._poller = Poller(estate, bus, store, self.image)
         self._forecasts = ForecastJob(estate, store, weather)
         self.charge = InCharge(estate, store)
+        self.events = open_desk(estate, store)
         self._plans = PlanJob(
-            estate, store, self.image, wishes=self.charge.wishes, blocks=self.charge.block
+            estate,
+            store,
+            self.image,
+            wishes=self.charge.wishes,
+            blocks=self.charge.block,
+            events=self.events.in_force,
+            apart=self.events.away,
         )
         self._planning = asyncio.Lock()
         self._planned_for: Hashable = None
-        self.events = open_desk(estate, store)
         self._people = PeopleDesk(estate, store)
-        self._dispatcher = Dispatcher(estate, store, bus, self.image, charge=self.charge)
+        self._dispatcher = Dispatcher(
+            estate,
+            store,
+            bus,
+            self.image,
+            charge=self.charge,
+            events=self.events.in_force,
+            apart=self.events.away,
+        )
 
     async def poll(self, now: datetime) -> None:
         """Read what is due."""
@@ -124,7 +138,12 @@ class Control:
             log.info("event_changed", event=change.event_id, state=str(change.after))
 
     async def dispatch(self, now: datetime) -> None:
-        """Turn plans and readings into setpoints, and beat when every block was served."""
+        """Turn plans and readings into setpoints, and beat when every block was served.
+
+        An event that is new, changed, begins or ends is planned for first.
+        """
+        async with self._planning:
+            await asyncio.to_thread(self._plans.catch_up, now)
         await self._dispatcher.run(now)
         await asyncio.to_thread(self._store.beat, heartbeat(CONTROL, now))
 

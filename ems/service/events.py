@@ -120,6 +120,10 @@ class EventDesk:
         """Return the events that are accepted, running or recovering, by start."""
         return tuple(event for event in self.all(now) if event.state in IN_FORCE)
 
+    def away(self, now: datetime, event_id: str) -> Mapping[str, str]:
+        """Return the homes that an event must not touch at ``now``, and why."""
+        return self._away(now, event_id)
+
     def event(self, event_id: str, source: str | None = None) -> FlexEvent:
         """Return one event, of this source where one is named.
 
