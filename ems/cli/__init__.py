@@ -21,6 +21,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "readings": ("ems.cli.readings", "readings"),
     "plan": ("ems.cli.plan", "plan"),
     "setpoints": ("ems.cli.setpoints", "setpoints"),
+    "comfort": ("ems.cli.comfort", "comfort"),
+    "release": ("ems.cli.holds", "release"),
+    "hold": ("ems.cli.holds", "hold"),
 }
 """Command → module and name of the click command."""
 

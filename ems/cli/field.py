@@ -9,7 +9,7 @@ import click
 
 from ems.cli.estate import estate_clock, open_estate
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
-from ems.field.control import clear_faults, read_faults, set_fault
+from ems.field.control import clear_faults, read_faults, set_fault, touch
 from ems.field.faults import FaultKind, FieldFault
 from ems.field.parameters import FieldParameters, load_parameters
 from ems.settings.clock import CLOCK_FILE
@@ -70,6 +70,26 @@ def _serve(config: Path, state: Path, speed: float) -> None:
 
     with only_one(state, "field"):
         asyncio.run(main())
+
+
+@field.command(
+    "touch",
+    epilog=examples("ems field touch A-07 --temperature 22   someone at home turns the heating up"),
+)
+@config_option
+@state_option
+@click.argument("home")
+@click.option(
+    "--temperature", required=True, type=float, help="Room temperature set at the heat pump [°C]."
+)
+@json_option
+def touch_(config: Path, state: Path, home: str, temperature: float, as_json: bool) -> None:
+    """Put a resident's hand to the heat pump of HOME (A-07)."""
+    device_id = touch(state, open_estate(config), home, temperature)
+    if as_json:
+        emit_json({"device": device_id, "room_setpoint_c": temperature})
+    else:
+        click.echo(f"{device_id} is set to {temperature:g} °C by hand.")
 
 
 @field.group()

@@ -1,7 +1,8 @@
-"""Faults by command: ``faults.json`` in the state directory, watched by the field.
+"""Faults and hands by command: files in the state directory, watched by the field.
 
-The file is the whole truth: what stands in it is broken, what does not is well. It
-survives a killed field process and works while none is running.
+``faults.json`` is the whole truth: what stands in it is broken, what does not is well. It
+survives a killed field process and works while none is running. ``touches.jsonl`` holds
+what hands at heat pumps have done and the field has not taken up yet.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from ems.domain.estate import Estate
 from ems.field.faults import FaultKind, FieldFault, check_fault
 
 FAULTS_FILE = "faults.json"
+TOUCHES_FILE = "touches.jsonl"
+TOUCH_RANGE_C = (10.0, 30.0)
+"""What can be set at a heat pump by hand [°C]."""
 LOCK_FILE = "field-faults.lock"
 
 
@@ -75,6 +79,47 @@ def clear_faults(
             if not (target in (None, fault.target) and kind in (None, fault.kind))
         ]
         return _write(state_dir, kept)
+
+
+def touch(state_dir: Path, estate: Estate, dwelling_id: str, temperature_c: float) -> str:
+    """Set the room temperature at a home's heat pump by hand; return the device's id.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no such home or no heat pump goes so far.
+    """
+    homes = {home.id: home for home in estate.dwellings()}
+    if dwelling_id not in homes:
+        raise InvalidInputError(
+            "no such home",
+            field="home",
+            value=dwelling_id,
+            remedy="Name a home of the estate, e.g. A-07.",
+        )
+    low, high = TOUCH_RANGE_C
+    if not low <= temperature_c <= high:
+        raise InvalidInputError(
+            f"a heat pump can be set from {low:g} to {high:g} °C",
+            field="temperature",
+            value=temperature_c,
+            remedy="Give a room temperature in that range.",
+        )
+    device_id = homes[dwelling_id].heat_pump.device_id
+    with _alone(state_dir), (state_dir / TOUCHES_FILE).open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps([device_id, temperature_c]) + "\n")
+    return device_id
+
+
+def take_touches(state_dir: Path) -> list[tuple[str, float]]:
+    """Return what hands have set since the last call, as (device, temperature [°C])."""
+    path = state_dir / TOUCHES_FILE
+    if not path.exists():
+        return []
+    with _alone(state_dir):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        path.unlink()
+    return [(str(device), float(value)) for device, value in map(json.loads, lines)]
 
 
 class FaultWatch:

@@ -17,7 +17,7 @@ from ems.domain.errors import InvalidInputError, RetryableError
 from ems.domain.estate import Estate
 from ems.domain.time import Clock
 from ems.field.checkpoint import Checkpoints
-from ems.field.control import FaultWatch
+from ems.field.control import FaultWatch, take_touches
 from ems.field.faces import Face, build_faces
 from ems.field.faults import FaultKind
 from ems.field.modbus import GatewayServer
@@ -56,6 +56,7 @@ class Field:
         self._clock = clock
         start = clock.now() - SETTLING
         self.simulation = EstateSimulation(estate, parameters, start)
+        self._state_dir = state_dir
         self._checkpoints = Checkpoints(state_dir, self.simulation)
         self.resumed = self._checkpoints.resume()
         self._faults = FaultWatch(state_dir)
@@ -94,6 +95,7 @@ class Field:
                 if self._watch_faults():
                     await self._toggle_gateways()
                 await self._catch_up(stop)
+                self._touch()
                 self._save_if_due()
                 await _sleep(stop, pause_s)
         finally:
@@ -133,6 +135,13 @@ class Field:
             return False
         self._log.info("faults", on=[f"{fault.target} {fault.kind}" for fault in faults])
         return True
+
+    def _touch(self) -> None:
+        """Do what hands at heat pumps have done."""
+        for device_id, value in take_touches(self._state_dir):
+            self._checkpoints.note(device_id, "room_setpoint_c", value)
+            self.simulation.write(device_id, "room_setpoint_c", value)
+            self._log.info("touched", device=device_id, room_setpoint_c=value)
 
     async def _toggle_gateways(self, *, first: bool = False) -> None:
         for name, server in self.servers.items():
