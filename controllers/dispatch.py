@@ -403,7 +403,7 @@ def _top_of_rise(plan: HomePlan, step: int, dwelling: Dwelling) -> float:
     idle_w = IDLE_SHARE * dwelling.heat_pump.rated_heat_w
     top_c = -math.inf
     for later in range(step, len(plan.cause)):
-        if float(plan.heat_w[later]) <= idle_w or plan.cause[later] not in AHEAD:
+        if float(plan.heat_w[later]) <= idle_w or plan.cause[later] not in AHEAD | {Cause.EVENT}:
             break
         top_c = max(top_c, float(plan.room_c[later]))
     return top_c

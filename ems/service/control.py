@@ -135,7 +135,7 @@ class Control:
     async def move_events(self, now: datetime) -> None:
         """Start, end and settle demand-response events whose time has come."""
         for change in await asyncio.to_thread(self.events.advance, now):
-            log.info("event_changed", event=change.event_id, state=str(change.after))
+            log.info("event_changed", event_id=change.event_id, state=str(change.after))
 
     async def dispatch(self, now: datetime) -> None:
         """Turn plans and readings into setpoints, and beat when every block was served.
