@@ -18,6 +18,7 @@ from ems.domain.time import Clock
 from ems.store.accounts import Accounts
 from web import format, svg
 from web.account import blueprint as account_pages
+from web.alarms import blueprint as alarm_pages
 from web.audit import ViewLog
 from web.health import blueprint as health_probe
 from web.operator import blueprint as operator_pages
@@ -78,7 +79,7 @@ def create_app(
         "lstrip_blocks": True,
     }
     protect(app)
-    for blueprint in (account_pages, health_probe, operator_pages, tenant_pages):
+    for blueprint in (account_pages, health_probe, operator_pages, alarm_pages, tenant_pages):
         app.register_blueprint(blueprint)
     limit_sign_in(app, "account.sign_in")
     _teach_templates(app, estate)

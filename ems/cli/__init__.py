@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "field": ("ems.cli.field", "field"),
     "check-config": ("ems.cli.check_config", "check_config"),
     "status": ("ems.cli.status", "status"),
+    "alarms": ("ems.cli.alarms", "alarms"),
     "readings": ("ems.cli.readings", "readings"),
     "plan": ("ems.cli.plan", "plan"),
     "setpoints": ("ems.cli.setpoints", "setpoints"),

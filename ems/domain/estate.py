@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from ems.domain.alarms import AlarmRules
 from ems.domain.comfort import FLOOR_C, ComfortSchedule
 from ems.domain.people import PeopleRules
 from ems.domain.points import DeviceClass
@@ -339,6 +340,8 @@ class Estate:
         Days that count as bank holidays.
     people
         Figures of the rules about people.
+    alarms
+        When alarms open and close, and whom they reach.
     starts_at
         Where estate time starts in a demonstration; ``None`` for a real estate.
     demonstration
@@ -361,6 +364,7 @@ class Estate:
     sources: DataSources
     holidays: frozenset[date] = frozenset()
     people: PeopleRules = field(default_factory=PeopleRules)
+    alarms: AlarmRules = field(default_factory=AlarmRules)
     starts_at: datetime | None = None
     demonstration: bool = False
 

@@ -14,6 +14,7 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Estate
 from ems.domain.ports import FieldBus, LogEntry, Store
 from ems.domain.time import Clock
+from ems.service.alarm_job import control_alarms
 from ems.service.commanding import release_all
 from ems.service.dispatching import Dispatcher
 from ems.service.events import open_desk
@@ -208,7 +209,8 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
         stop = stop_on_signals()
         bus = open_bus(estate)
         control = Control(estate, store, bus, open_weather(estate))
-        scheduler = schedule(control.jobs(), clock)
+        alarms = control_alarms(estate, store, control.image, state_dir, control.charge.wishes)
+        scheduler = schedule([*control.jobs(), alarms], clock)
         log.info("control_started", estate=estate.id, estate_time=clock.now().isoformat())
         starting = asyncio.ensure_future(control.first_round(clock.now()))
         stopping = asyncio.ensure_future(stop.wait())

@@ -30,6 +30,7 @@ from ems.domain.estate import (
 from ems.domain.people import PeopleRules
 from ems.domain.profiles import DeviceProfile
 from ems.domain.tariffs import DynamicTariff, FlatTariff, Tariff, TariffBand, TimeOfUseTariff
+from ems.settings.alarms import alarm_rules
 from ems.settings.models import (
     BatterySection,
     BlockMeterSection,
@@ -108,6 +109,7 @@ def build_estate(file: EstateFile, sources: Sources, folder: Path) -> Estate:
         sources=_data(file.data, folder),
         holidays=sources.holidays,
         people=sources.people or PeopleRules(),
+        alarms=alarm_rules(file.alarms),
         starts_at=file.estate.starts_at,
         demonstration=file.estate.demonstration,
     )

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from ems.domain.errors import ConfigurationError
 from ems.domain.estate import ControlRules
 from ems.domain.time import floor_to
+from ems.settings.alarms import check_alarms
 from ems.settings.checks_blocks import check_blocks
 from ems.settings.nodes import Node
 from ems.settings.profiles import load_profiles
@@ -43,6 +44,7 @@ def run_checks(root: Node, folder: Path) -> Sources:
     _estate(root["estate"])
     _control(root["control"])
     _gateways(root["gateways"])
+    check_alarms(root["alarms"])
     _products(root["products"])
     _schedules(root["comfort_schedules"])
     _tariff_bands(root["tariffs"])

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from ems.domain.comfort import FLOOR_C
 from ems.domain.estate import ControlRules
+from ems.settings.alarms import AlarmsSection
 from ems.settings.quantities import (
     Between,
     Choice,
@@ -405,6 +406,10 @@ class EstateFile(Section):
     control: ControlSection = Field(
         default_factory=lambda: ControlSection.model_validate({}),
         description="Periods and margins of control.",
+    )
+    alarms: AlarmsSection = Field(
+        default_factory=lambda: AlarmsSection.model_validate({}),
+        description="When alarms open and close, and whom they reach.",
     )
     comfort_schedules: dict[Identifier, ComfortSection] = Field(description="Schedules by name.")
     tariffs: dict[Identifier, TariffSection] = Field(description="Tariffs by name.")

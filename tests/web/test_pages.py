@@ -9,6 +9,7 @@ PAGES = [
     ("olive", "/estate/blocks/A"),
     ("olive", "/estate/blocks/B"),
     ("olive", "/estate/homes/A-07"),
+    ("olive", "/estate/alarms"),
     ("olive", "/estate/devices"),
     ("olive", "/estate/devices/A-07-meter"),
     ("olive", "/estate/devices/B-battery"),

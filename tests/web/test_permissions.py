@@ -15,11 +15,15 @@ OPERATOR = [
     "/estate/blocks/B",
     "/estate/homes/A-07",
     "/estate/homes/B-20",
+    "/estate/alarms",
     "/estate/devices",
     "/estate/devices/A-07-hp",
     "/estate/devices/A-meter",
 ]
 TENANT = ["/homes/{}", "/homes/{}/past", "/homes/{}/warmth", "/homes/{}/heating"]
+ALARM = "/estate/alarms/home_cold:A-10.1"
+ALARM_PAGES = [ALARM, f"{ALARM}/acknowledge", f"{ALARM}/close"]
+"""Tried in test_alarms.py, with that alarm open."""
 OWN, OTHERS, NOWHERE = "A-07", "B-07", "Z-99"
 
 
@@ -29,6 +33,7 @@ def _matches(rule: str, path: str) -> bool:
 
 def test_the_matrix_covers_every_route(world) -> None:
     tried = [*PUBLIC, *OPERATOR, *(path.format(OWN) for path in TENANT), "/sign-out"]
+    tried += ALARM_PAGES
     for rule in world.app.url_map.iter_rules():
         if rule.endpoint != "static":
             assert any(_matches(rule.rule, path) for path in tried), f"{rule.rule} is not tried"
