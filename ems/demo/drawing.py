@@ -26,6 +26,7 @@ class Line:
     dash: str = ""
     dots: bool = False
     labels: Sequence[str] = ()
+    labels_below: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,11 @@ class _Canvas:
         )
 
 
+def signed(value: float) -> str:
+    """Return a short number with a true minus sign."""
+    return f"{value:g}".replace("-", "−")
+
+
 def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Return round values from at most ``low`` to at least ``high``."""
     span = max(high - low, 1e-9)
@@ -121,7 +127,7 @@ def draw(chart: Chart, width: float, height: float = 260.0) -> str:
     for tick in ticks:
         place = canvas.at_y(tick)
         canvas.rule(LEFT, place, width - RIGHT, place)
-        canvas.text(LEFT - 6, place + 4, f"{tick:g}", "end")
+        canvas.text(LEFT - 6, place + 4, signed(tick), "end")
     for where, name in chart.ticks:
         canvas.text(canvas.at_x(where), height - BOTTOM + 17, name)
     for line in chart.lines:
@@ -144,7 +150,8 @@ def _curve(canvas: _Canvas, line: Line) -> None:
             canvas.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{line.colour}"/>')
     for (x, y), label in zip(points, line.labels, strict=False):
         right = x > canvas.width - 120
-        canvas.text(x + (-8 if right else 8), y - 7, label, "end" if right else "start")
+        lower = 18 if line.labels_below else -7
+        canvas.text(x + (-8 if right else 8), y + lower, label, "end" if right else "start")
 
 
 def bars(
@@ -165,7 +172,7 @@ def bars(
     for tick in ticks:
         place = canvas.at_x(tick)
         canvas.rule(place, TOP, place, height - BOTTOM)
-        canvas.text(place, height - BOTTOM + 17, f"{tick:g}")
+        canvas.text(place, height - BOTTOM + 17, signed(tick))
     for number, (name, value) in enumerate(values):
         top = TOP + row * number
         first, last = sorted((canvas.at_x(0.0), canvas.at_x(value)))

@@ -101,6 +101,7 @@ class Book:
         self.homes: list[Dwelling] = list(estate.dwellings())
         self._place = {home.id: number for number, home in enumerate(self.homes)}
         self.rates = [self._rates(self._account(block)) for block in estate.blocks]
+        self._dear = [rates > rates.mean() + 1e-9 for rates in self.rates]
         self._home_rates = np.column_stack([self._rates(home.meter) for home in self.homes])
         self._carbon = _carbon(estate.sources.carbon, self._instants)
         self._cop = np.maximum(evidence.runs[Controller.THERMOSTAT].cop, 1.0)
@@ -144,6 +145,7 @@ class Book:
             "chosen_degree_hours_below_floor": float(run.chosen_below_floor_kh.sum()),
             "export_kwh": total("export_kwh"),
             "heat_pump_kwh": float(run.kwh["pump_import"].sum()),
+            "heat_pump_kwh_in_dear": sum(home["heat_pump_kwh_in_dear"] for home in homes),
             "wear_gbp": wear,
             "stored_gbp": stored,
             "whole_cost_gbp": cost + wear - stored,
@@ -169,7 +171,7 @@ class Book:
             cost = landlord + bills
         battery = block.battery
         wear = 0.0 if battery is None else battery.wear_gbp_per_kwh
-        dear = rates > rates.mean() + 1e-9
+        dear = self._dear[number]
         meters = [account] if pooled else [account, *(home.meter for home in block.dwellings)]
         standing = sum(meter.tariff.standing_gbp_per_day for meter in meters if meter.tariff)
         return {
@@ -217,6 +219,8 @@ class Book:
     def _home(self, number: int, run: Measured) -> Figures:
         home = self.homes[number]
         used = run.kwh["home_import"][:, number]
+        pump = run.kwh["pump_import"][:, number]
+        dear = self._dear[[block.id for block in self._estate.blocks].index(home.block_id)]
         return {
             "id": home.id,
             "name": home.name,
@@ -224,7 +228,8 @@ class Book:
             "actuator": home.heat_pump.actuator.value,
             "bill_gbp": float((used * self._home_rates[:, number]).sum()),
             "energy_kwh": float(used.sum()),
-            "heat_pump_kwh": float(run.kwh["pump_import"][:, number].sum()),
+            "heat_pump_kwh": float(pump.sum()),
+            "heat_pump_kwh_in_dear": float(pump[dear].sum()),
             "mean_indoor_c": float(run.room_c[:, number].mean()),
             "degree_hours_below_floor": float(run.below_floor_kh[number]),
             "chosen_degree_hours_below_floor": float(run.chosen_below_floor_kh[number]),
@@ -308,6 +313,15 @@ def at_warmth(frontier: Sequence[Figures], below_kh: float) -> tuple[float, bool
     return cost, kh[0] <= below_kh <= kh[-1]
 
 
+def _cold_in_both(own: Figures, other: Figures, hours: float) -> list[str]:
+    """Return homes that lack a kelvin all the time in both runs: no controller warms them."""
+    return [
+        home["id"]
+        for before, home in zip(own["home"], other["home"], strict=True)
+        if min(run["degree_hours_below_schedule"] for run in (before, home)) > hours
+    ]
+
+
 def _compared(own: Figures, other: Figures, frontier: Sequence[Figures], hours: float) -> Figures:
     """Hold a run against the thermostats'."""
     below_kh = other["degree_hours_below_schedule"]
@@ -335,6 +349,7 @@ def _compared(own: Figures, other: Figures, frontier: Sequence[Figures], hours: 
         "equal_warmth_reached": reached,
         "saved_at_equal_warmth_gbp": saved,
         "saved_at_equal_warmth_share": saved / level if level > 0 else math.nan,
+        "cold_in_both": _cold_in_both(own, other, hours),
         "homes_worse": [{"id": name, "worse_kh_per_week": change} for name, change in worse],
         "bills_higher": sorted(name for name, _, bill in changes if bill > 0.005),
         "change_kh_per_week": {name: change for name, change, _ in changes},

@@ -33,6 +33,7 @@ WIDE_PX, FULL_PX, NARROW_PX = 520.0, 1080.0, 340.0
 TOTALS: tuple[tuple[str, str, int], ...] = (
     ("Electricity bought, kWh", "energy_kwh", 0),
     ("of it heat pumps, kWh", "heat_pump_kwh", 0),
+    ("Heat pumps in dear half-hours, kWh", "heat_pump_kwh_in_dear", 0),
     ("Cost, £", "cost_gbp", 2),
     ("Battery wear, £", "wear_gbp", 2),
     ("Stored more at the end, £", "stored_gbp", 2),
@@ -107,7 +108,8 @@ def verdicts(figures: Figures) -> list[dict[str, Any]]:
         beyond = "" if one["equal_warmth_reached"] else " (the frontier does not reach this warmth)"
         how = "cheaper" if one["cheaper"] else "dearer"
         text = f"At equal warmth it is {much} {how} than own thermostats{beyond}"
-        text += f"; the bills themselves differ by £{one['saved_bills_gbp']:.2f}. "
+        bills = one["saved_bills_gbp"]
+        text += f"; its bills are £{abs(bills):.2f} {'lower' if bills >= 0 else 'higher'}. "
         worse = one["homes_worse"]
         if worse:
             first = worse[0]
@@ -116,10 +118,29 @@ def verdicts(figures: Figures) -> list[dict[str, Any]]:
             text += f"({first['worse_kh_per_week']:.1f})."
         else:
             text += f"No home is worse by more than {WORSE_KH_PER_WEEK} K·h a week."
+        text += _besides(figures["runs"]["thermostat"], figures["runs"][run])
+        if one["cold_in_both"]:
+            text += f" Cold under any controller: {', '.join(one['cold_in_both'])}."
         good = one["cheaper"] and one["as_warm"]
         heading = f"{what} {'holds' if good else 'does not hold'} what it promises."
         result.append({"good": good, "heading": heading, "text": text})
     return result
+
+
+def _besides(own: Figures, other: Figures) -> str:
+    """Return what else changed, good or bad, in one sentence."""
+    kwh = other["energy_kwh"] / own["energy_kwh"] - 1.0
+    carbon = other["carbon_kg"] / own["carbon_kg"] - 1.0
+    warmer = other["mean_indoor_c"] - own["mean_indoor_c"]
+    return (
+        f" Against own thermostats: electricity {_change(kwh)}, carbon {_change(carbon)}, mean "
+        f"room {abs(warmer):.2f} K {'warmer' if warmer >= 0 else 'cooler'}, highest half-hour "
+        f"of a block {other['peak_import_kw']:.0f} kW instead of {own['peak_import_kw']:.0f} kW."
+    )
+
+
+def _change(share: float) -> str:
+    return f"{abs(share):.1%} {'more' if share >= 0 else 'less'}"
 
 
 def _conditions(figures: Figures) -> str:
@@ -240,17 +261,25 @@ def _frontier(figures: Figures) -> dict[str, Any]:
             [point[below] for point in points],
             [point[cost] for point in points],
             dots=True,
-            labels=[f"{point['shift_k']:+g} K".replace("-", "−") for point in points],
+            labels=[
+                f"{point['shift_k']:+g} K".replace("-", "−") if point["shift_k"] else "as asked"
+                for point in points
+            ],
         )
     ]
     for run in ("battery_only", "planned"):
         found = figures["runs"][run]
         lines.append(
             Line(
-                NAMES[run], COLOURS[run], [found[below]], [found[cost]], dots=True,
+                NAMES[run],
+                COLOURS[run],
+                [found[below]],
+                [found[cost]],
+                dots=True,
                 labels=[NAMES[run]],
+                labels_below=run == "planned",
             )
-        )  # fmt: skip
+        )
     across = [x for line in lines for x in line.x]
     ticks = [(x, f"{x:g}") for x in nice_ticks(min(across), max(across)) if x <= max(across)]
     ticks = [(x, name) for x, name in ticks if x >= min(across)]
