@@ -28,7 +28,7 @@ def test_every_data_file_is_shipped() -> None:
         path.relative_to(ROOT)
         for package, patterns in SETTINGS["setuptools"]["package-data"].items()
         for pattern in patterns
-        for path in (ROOT / package).glob(pattern)
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
     }
     data = {path for path in tracked() if path.suffix != ".py"}
     assert data
