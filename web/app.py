@@ -21,12 +21,14 @@ from web.account import blueprint as account_pages
 from web.alarms import blueprint as alarm_pages
 from web.audit import ViewLog
 from web.health import blueprint as health_probe
+from web.my_flags import blueprint as my_pages
 from web.operator import blueprint as operator_pages
 from web.planned import PlannedImports
 from web.queries import tariff_words
 from web.security import is_refresh, limit_sign_in, protect
 from web.site import EXTENSION, Site, site
 from web.tenant import blueprint as tenant_pages
+from web.worklist import blueprint as people_pages
 
 ERROR_WORDS = {
     400: ("Something in the form was not right", "Go back, load the page again and try once more."),
@@ -79,6 +81,8 @@ def create_app(
         "lstrip_blocks": True,
     }
     protect(app)
+    app.register_blueprint(people_pages)
+    app.register_blueprint(my_pages)
     for blueprint in (account_pages, health_probe, operator_pages, alarm_pages, tenant_pages):
         app.register_blueprint(blueprint)
     limit_sign_in(app, "account.sign_in")

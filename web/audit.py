@@ -47,10 +47,20 @@ class ViewLog:
         self._last: dict[tuple[str, str, str], float] = {}
         self._lock = threading.Lock()
 
-    def record(self, place: Place, user: User, subject: str, page: str, *, refresh: bool) -> None:
+    def record(
+        self,
+        place: Place,
+        user: User,
+        subject: str,
+        page: str,
+        *,
+        refresh: bool,
+        reason: str = "",
+    ) -> None:
         """Record that ``user`` saw the data of ``subject`` (a home or a block).
 
-        ``refresh`` marks a page that refreshed itself.
+        ``refresh`` marks a page that refreshed itself; ``reason`` is what the reader gave on
+        pages that ask for one.
         """
         key, wall = (user.name, subject, page), self._wall()
         with self._lock:
@@ -58,12 +68,23 @@ class ViewLog:
             if refresh and last is not None and wall - last < CONTINUES_S:
                 return
             self._last[key] = wall
-        self._write(place, user, subject, page, refused=False)
+        self._write(place, user, subject, page, refused=False, reason=reason)
 
     def record_refusal(self, place: Place, user: User, subject: str, page: str) -> None:
         """Record that ``user`` was refused the data of ``subject``."""
         self._write(place, user, subject, page, refused=True)
 
-    def _write(self, place: Place, user: User, subject: str, page: str, *, refused: bool) -> None:
+    def _write(
+        self,
+        place: Place,
+        user: User,
+        subject: str,
+        page: str,
+        *,
+        refused: bool,
+        reason: str = "",
+    ) -> None:
         detail = {"by": user.name, "role": user.role.value, "page": page, "refused": refused}
+        if reason:
+            detail["reason"] = reason
         place.store.log([LogEntry(place.now(), VIEWED, subject, detail)])

@@ -138,12 +138,37 @@ def own_home_only() -> BaseResponse | None:
     return None
 
 
-def note_view(subject: str) -> None:
-    """Record that staff saw the data of a home or a block; tenants' own views are not kept."""
+def tenants_only() -> BaseResponse | None:
+    """Let a tenant pass to the own home; refuse everybody else, staff too."""
+    answer = own_home_only()
+    if answer is None and person().role is not Role.TENANT:
+        _note_refusal((request.view_args or {}).get("dwelling_id", ""))
+        abort(403)
+    return answer
+
+
+def note_view(subject: str, reason: str = "", page: str = "") -> None:
+    """Record that staff saw the data of a home or a block; tenants' own views are not kept.
+
+    ``reason`` is what they gave where a page asks for one; ``page`` names it where the
+    request's own endpoint does not.
+    """
     if person().role is Role.OPERATOR:
-        site().views.record(site(), person(), subject, str(request.endpoint), refresh=is_refresh())
+        site().views.record(
+            site(),
+            person(),
+            subject,
+            page or str(request.endpoint),
+            refresh=is_refresh(),
+            reason=reason,
+        )
 
 
 def _note_refusal(dwelling_id: str) -> None:
     if any(home.id == dwelling_id for home in site().estate.dwellings()):
-        site().views.record_refusal(site(), person(), dwelling_id, str(request.endpoint))
+        note_refusal(dwelling_id, str(request.endpoint))
+
+
+def note_refusal(dwelling_id: str, page: str) -> None:
+    """Record that somebody was refused a home's data."""
+    site().views.record_refusal(site(), person(), dwelling_id, page)

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alarms": ("ems.cli.alarms", "alarms"),
     "readings": ("ems.cli.readings", "readings"),
     "plan": ("ems.cli.plan", "plan"),
+    "flags": ("ems.cli.flags", "flags"),
     "setpoints": ("ems.cli.setpoints", "setpoints"),
     "comfort": ("ems.cli.comfort", "comfort"),
     "release": ("ems.cli.holds", "release"),

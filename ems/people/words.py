@@ -51,7 +51,10 @@ def for_operator(flag: Flag, threshold_c: float) -> str:
     """Return what was found, in one sentence, for staff."""
     evidence = flag.evidence
     if flag.verdict is Verdict.NOT_ENOUGH_DATA:
-        return f"Not enough data on the living room: {measured_words(evidence)}. Nobody can say whether it was warm."
+        return (
+            f"Not enough data on the living room: {measured_words(evidence)}. "
+            "Nobody can say whether it was warm."
+        )
     never = f" It never reached {threshold_c:g} °C." if flag.verdict is Verdict.SEVERE else ""
     return (
         f"Below {threshold_c:g} °C for {hours(evidence.below_h)} of "
@@ -83,7 +86,8 @@ def for_tenant(flag: Flag, threshold_c: float, day_h: tuple[int, int]) -> list[s
     span = f"between {day_h[0]:02d}:00 and {day_h[1]:02d}:00"
     if flag.verdict is Verdict.NOT_ENOUGH_DATA:
         return [
-            f"We could not see how warm your living room was this week: {measured_words(evidence)}.",
+            "We could not see how warm your living room was this week: "
+            f"{measured_words(evidence)}.",
             "So we do not know whether your home is warm enough, and we do not guess.",
         ]
     sentences = [

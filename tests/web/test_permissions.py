@@ -19,11 +19,17 @@ OPERATOR = [
     "/estate/devices",
     "/estate/devices/A-07-hp",
     "/estate/devices/A-meter",
+    "/estate/worklist",
+    "/estate/audit",
 ]
 TENANT = ["/homes/{}", "/homes/{}/past", "/homes/{}/warmth", "/homes/{}/heating"]
 ALARM = "/estate/alarms/home_cold:A-10.1"
 ALARM_PAGES = [ALARM, f"{ALARM}/acknowledge", f"{ALARM}/close"]
 """Tried in test_alarms.py, with that alarm open."""
+TENANT_ONLY = ["/homes/{}/flags", "/homes/{}/costs", "/homes/{}/looked"]
+FORMS = ["/homes/A-07/flags/x/objection", "/homes/A-07/costs/withdraw"]
+STAFF_FORMS = ["/estate/homes/A-07/cases/x/steps", "/estate/devices/A-07-hp/service"]
+CASE = "/estate/homes/A-07/cases/x"
 OWN, OTHERS, NOWHERE = "A-07", "B-07", "Z-99"
 
 
@@ -33,6 +39,7 @@ def _matches(rule: str, path: str) -> bool:
 
 def test_the_matrix_covers_every_route(world) -> None:
     tried = [*PUBLIC, *OPERATOR, *(path.format(OWN) for path in TENANT), "/sign-out"]
+    tried += [*(path.format(OWN) for path in TENANT_ONLY), *FORMS, *STAFF_FORMS, CASE]
     tried += ALARM_PAGES
     for rule in world.app.url_map.iter_rules():
         if rule.endpoint != "static":
