@@ -226,6 +226,7 @@ class Book:
             "name": home.name,
             "block": home.block_id,
             "actuator": home.heat_pump.actuator.value,
+            "one_rate": bool(np.ptp(self._home_rates[:, number]) == 0.0),
             "bill_gbp": float((used * self._home_rates[:, number]).sum()),
             "energy_kwh": float(used.sum()),
             "heat_pump_kwh": float(pump.sum()),

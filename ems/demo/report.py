@@ -317,11 +317,14 @@ def _warmth(figures: Figures) -> dict[str, Any]:
 def _homes_note(figures: Figures) -> str:
     one = figures["comparison"]["planned"]
     higher = len(one["bills_higher"])
+    one_rate = {home["id"] for home in figures["runs"]["planned"]["home"] if home["one_rate"]}
+    flat = sum(home in one_rate for home in one["bills_higher"])
     return (
         "A bar to the left is a warmer home under planning; beyond "
         f"{WORSE_KH_PER_WEEK} K·h a week to the right it is worse off. {higher} of "
         f"{figures['homes']} homes pay more than on their own thermostats, before what is stored "
-        "in their rooms at the end is counted."
+        f"in their rooms at the end is counted; {flat} of these pay one rate at all hours: what "
+        "planning shifts saves them nothing, and a room that is warm on time costs more."
     )
 
 
