@@ -7,6 +7,7 @@ within what the measured net power of its meter allows, unless the plan means to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,16 +40,19 @@ class EventNow:
         pumps [W] as measured; ``None`` where too little could be measured.
     recovery_cap_w
         What the import is to stay under after an event [W]; ``None`` where nothing is over.
+    lasting_w
+        What the battery can discharge evenly until the last of them ends [W].
     """
 
     targets: tuple[tuple[Target, float | None, float | None], ...] = ()
     recovery_cap_w: float | None = None
+    lasting_w: float = math.inf
 
     def battery_w(self, planned_w: float) -> float:
         """Return what the battery is to do so that every event gets what it was promised [W].
 
         It follows the measured power of the homes: first floors, then ceilings, so that the
-        more restrictive has the last word.
+        more restrictive has the last word. It never gives more than it can give to the end.
         """
         result: float | None = None
         for target, homes_w, pumps_w in sorted(self.targets, key=lambda each: each[0].down):
@@ -61,7 +65,7 @@ class EventNow:
                 result = wanted
             else:
                 result = min(result, wanted) if target.down else max(result, wanted)
-        return planned_w if result is None else result
+        return planned_w if result is None else max(result, -self.lasting_w)
 
 
 def _wanted_w(target: Target, homes_w: float | None, pumps_w: float | None) -> float | None:

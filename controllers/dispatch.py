@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from controllers.battery import battery_intent, battery_now_w
 from controllers.comfort import Wanted, lowest_c, release_c, spread_s, wanted_at, wish_in_force
+from controllers.events import FLOOR_MARGIN_K
 from controllers.helping import Helping, helping
 from controllers.intent import Intent, down, up, waits, write_rule
 from controllers.reasons import degrees
@@ -172,7 +173,7 @@ def dispatch(
         event=state.helping.battery,
     )
     relief_w = 0.0 if battery is None else now_w - battery.value
-    homes = state.helping.rest_more(homes, previous, battery, _battery_plan_w(state), snapshot)
+    homes = state.helping.rest_more(homes, previous)
     told = take_turns(
         homes,
         rating_w=state.helping.rating_w(block.limits.physical_import_w),
@@ -184,12 +185,6 @@ def dispatch(
     if battery is not None:
         result.append(_setpoint(battery, battery.point_id.device_id, state))
     return result
-
-
-def _battery_plan_w(state: _Now) -> float:
-    if state.schedule is None or state.schedule.battery is None or state.step is None:
-        return 0.0
-    return float(state.schedule.battery.power_w[state.step])
 
 
 def _is_fresh(schedule: Schedule, now: datetime, rules: ControlRules) -> bool:
@@ -283,6 +278,8 @@ def _above_floor(
     clear_c = held + CLEAR_K if by_room else floor_c + SG_CLEAR_K
     if last is None or last.cause is not Cause.COMFORT_FLOOR:
         clear_c = floor_c + NEAR_FLOOR_K + _lost_k(dwelling, room_c, state)
+        if state.helping.rests(dwelling.id):
+            clear_c += FLOOR_MARGIN_K
     if room_c >= clear_c:
         return planned
     if by_room:

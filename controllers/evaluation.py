@@ -25,6 +25,7 @@ EVENT_UP_GBP_PER_KWH = 5.0
 """Where a ceiling and a floor of events meet, the ceiling is the more restrictive."""
 EVENT_WORST_GBP_PER_KW = 5.0
 """Of the step that falls shortest: what must be missed is missed evenly."""
+RESERVE_GBP_PER_KWH = 2.0
 RECOVERY_GBP_PER_KWH = 4.0
 CEILING_GBP_PER_KH = 20.0
 FLOOR_GBP_PER_KH = 2000.0
@@ -132,6 +133,9 @@ def event_cost_gbp(
         short = event.shortfall_kw(power_kw, battery_kw)
         cost += event_rate(event) * float(np.sum(model.dt_h * short))
         cost += EVENT_WORST_GBP_PER_KW * float(np.max(short))
+        if event.held_kwh:
+            left = float(battery_energy(model, battery_kw)[event.steps[-1]])
+            cost += RESERVE_GBP_PER_KWH * max(event.held_kwh - left, 0.0)
     over = np.maximum(feeder_kw - model.recovery_kw, 0.0)
     return cost + RECOVERY_GBP_PER_KWH * float(np.sum(model.dt_h * over))
 

@@ -23,7 +23,13 @@ from ems.domain.wishes import Wish, WishKind
 RECOVERY = timedelta(hours=2)
 """So long after an event its homes come back under a cap."""
 MARGIN_SHARE = 0.1
-"""Plans aim at so much more than was promised, for what forecasts get wrong."""
+MARGIN_PER_HOME_W = 100.0
+"""Plans aim at so much more than was promised, for heat pumps that come and go as they do: a
+share of it and so much a home, together at most as much again."""
+RESERVE_SHARE = 0.15
+"""And keep so much of the participants' expected base load in the battery for its end."""
+FLOOR_MARGIN_K = 0.3
+"""A home that an event makes rest is planned to stay so far above its floor [K]."""
 
 
 def ends_at(event: FlexEvent) -> datetime:
@@ -41,18 +47,24 @@ def promised_w(event: FlexEvent, instant: datetime) -> float:
     return holding[-1] if holding else 0.0
 
 
+def margin_w(event: FlexEvent, instant: datetime, homes: int) -> float:
+    """Return how much more than promised is aimed at [W], with so many homes."""
+    promised = promised_w(event, instant)
+    return min(MARGIN_SHARE * promised + MARGIN_PER_HOME_W * homes, promised)
+
+
 def limit_w(event: FlexEvent, instant: datetime, *, margin: float = 0.0) -> float | None:
     """Return the limit on the participants' import at ``instant`` [W].
 
-    The reference less what is promised (for *up*: plus), with ``margin`` more of it. ``None``
-    where nothing is promised, or no reference was frozen for that half-hour.
+    The reference less what is promised (for *up*: plus) and ``margin`` [W]. ``None`` where
+    nothing is promised, or no reference was frozen for that half-hour.
     """
-    promised = promised_w(event, instant) * (1.0 + margin)
+    promised = promised_w(event, instant)
     slot = int((instant - event.request.start) // HALF_HOUR)
     if promised <= 0 or not 0 <= slot < len(event.reference_w):
         return None
     sign = 1.0 if event.request.direction is Direction.DOWN else -1.0
-    return event.reference_w[slot] - sign * promised
+    return event.reference_w[slot] - sign * (promised + margin)
 
 
 def participants(
@@ -101,6 +113,8 @@ def event_problem(
     event: FlexEvent,
     taking_part: frozenset[str],
     instants: Sequence[datetime],
+    step_s: float,
+    base_w: Mapping[str, FloatArray],
     loose_w: Mapping[str, FloatArray],
 ) -> EventProblem:
     """Return an event as a limit on the steps that begin at ``instants``.
@@ -109,12 +123,22 @@ def event_problem(
     ----------
     taking_part
         Homes whose import counts.
+    step_s
+        Length of a step [s].
+    base_w
+        Base load of homes [W], shape (steps,) each.
     loose_w
         Expected load of homes that are not planned [W], shape (steps,) each.
     """
     down = event.request.direction is Direction.DOWN
     nothing = np.inf if down else -np.inf
-    limits = [limit_w(event, instant, margin=MARGIN_SHARE) for instant in instants]
+    limits = [
+        limit_w(event, instant, margin=margin_w(event, instant, len(taking_part)))
+        for instant in instants
+    ]
+    active = np.array([limit is not None for limit in limits])
+    load = np.sum([base_w[name] for name in sorted(taking_part & base_w.keys())], axis=0)
+    reserve_wh = RESERVE_SHARE * float(np.sum(load * active)) * step_s / 3600.0 if down else 0.0
     others = [load for name, load in loose_w.items() if name in taking_part]
     return EventProblem(
         event_id=event.id,
@@ -125,7 +149,28 @@ def event_problem(
         uncontrolled_w=np.sum(others, axis=0) if others else np.zeros(len(instants)),
         start=event.request.start,
         until=ends_at(event),
+        reserve_wh=reserve_wh,
     )
+
+
+def rested_floor_c(
+    floor_c: FloatArray,
+    comfort_c: FloatArray,
+    events: Sequence[FlexEvent],
+    instants: Sequence[datetime],
+) -> FloatArray:
+    """Return a home's floor with a margin while events make it rest [°C], shape (steps,)."""
+    resting = np.array(
+        [
+            any(
+                event.request.direction is Direction.DOWN and promised_w(event, instant) > 0
+                for event in events
+            )
+            for instant in instants
+        ]
+    )
+    higher = np.minimum(floor_c + FLOOR_MARGIN_K, np.maximum(comfort_c, floor_c))
+    return np.where(resting, higher, floor_c)
 
 
 def recovery_cap_w(
@@ -255,7 +300,8 @@ class Target:
     homes, steered
         Whose import counts; which of them may be made to rest.
     limit_w
-        For their measured import and the battery's, where it takes part [W].
+        For their measured import and the battery's, where it takes part [W]; half of the
+        plan's margin is kept between two plans.
     flexible_w
         For their heat pumps and the battery alone [W]: what a plan without the event expects
         of them, less what is promised. Base load that is lower than forecast does not make
@@ -283,7 +329,8 @@ def target_at(
     before: Undisturbed | None,
 ) -> Target | None:
     """Return an event's target at ``now``, ``None`` where it asks nothing."""
-    limit = limit_w(event, now)
+    margin = margin_w(event, now, len(homes)) / 2.0
+    limit = limit_w(event, now, margin=margin)
     if limit is None:
         return None
     flexible = None
@@ -294,5 +341,5 @@ def target_at(
             if event.battery_takes_part:
                 expected += before.battery_w[slot]
             sign = 1.0 if event.request.direction is Direction.DOWN else -1.0
-            flexible = expected - sign * promised_w(event, now)
+            flexible = expected - sign * (promised_w(event, now) + margin)
     return Target(event, homes, may_steer, limit, flexible)

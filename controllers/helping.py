@@ -59,6 +59,8 @@ class Helping:
         What the import is to stay under after an event [W].
     measured
         What the battery goes by.
+    lasting_w
+        What the battery can discharge evenly until the last event ends [W].
     """
 
     block: Block
@@ -67,13 +69,14 @@ class Helping:
     returning: Mapping[str, datetime]
     recovery_cap_w: float | None
     measured: tuple[tuple[Target, float | None, float | None], ...]
+    lasting_w: float
 
     @property
     def battery(self) -> EventNow | None:
         """What the battery is to know; ``None`` where no event matters now."""
         if not self.measured and self.recovery_cap_w is None:
             return None
-        return EventNow(self.measured, self.recovery_cap_w)
+        return EventNow(self.measured, self.recovery_cap_w, self.lasting_w)
 
     @property
     def why_waiting(self) -> str:
@@ -106,9 +109,6 @@ class Helping:
         self,
         homes: Sequence[Home],
         previous: Mapping[PointId, Setpoint],
-        battery: Intent | None,
-        planned_w: float,
-        snapshot: Snapshot,
     ) -> list[Home]:
         """Return the homes, more of them resting where the battery does not reach.
 
@@ -118,10 +118,6 @@ class Helping:
             As wish, floor and plan have them.
         previous
             The last setpoints: who was made to rest goes on resting.
-        battery, planned_w
-            What the battery is told, and what the plan expected of it [W].
-        snapshot
-            Latest readings.
         """
         resting = {
             home.dwelling_id
@@ -134,7 +130,7 @@ class Helping:
         for target, homes_w, pumps_w in self.measured:
             if not target.down:
                 continue
-            missing = self._missing_w(target, homes_w, pumps_w, battery, planned_w, snapshot)
+            missing = self._missing_w(target, homes_w, pumps_w)
             missing -= sum(home.power_w or 0.0 for home in homes if home.dwelling_id in resting)
             for home in sorted(homes, key=lambda each: -(each.margin_k or 0.0)):
                 if missing <= SPARE_W:
@@ -148,35 +144,22 @@ class Helping:
             for home in homes
         ]
 
-    def _missing_w(
-        self,
-        target: Target,
-        homes_w: float | None,
-        pumps_w: float | None,
-        battery: Intent | None,
-        planned_w: float,
-        snapshot: Snapshot,
-    ) -> float:
-        """Return what homes must give beyond the plan for the promise to last [W]."""
+    def _missing_w(self, target: Target, homes_w: float | None, pumps_w: float | None) -> float:
+        """Return what homes must give beyond the plan for the promise to last [W].
+
+        Where base load is higher than expected, that alone makes no home rest.
+        """
         over = [
             flow - limit
             for limit, flow in ((target.limit_w, homes_w), (target.flexible_w, pumps_w))
             if limit is not None and flow is not None
         ]
+        unit = self.block.battery
         if not over:
             return 0.0
-        able_w = 0.0
-        unit = self.block.battery
-        if unit is not None and battery is not None and target.event.battery_takes_part:
-            soc_pct = snapshot.good(unit.device_id, "soc_pct", SOC_MAX_AGE_S)
-            if soc_pct is not None:
-                left_wh = unit.capacity_wh * (soc_pct / 100.0 - unit.min_soc)
-                left_h = max((ends_at(target.event) - self.now).total_seconds(), 60.0) / 3600.0
-                lasting_w = max(left_wh, 0.0) * unit.one_way_efficiency / left_h
-                able_w = min(max(lasting_w, -planned_w), unit.max_discharge_w)
-                if left_wh <= 0:
-                    able_w = 0.0
-        return max(over) - able_w
+        if unit is None or not target.event.battery_takes_part:
+            return min(over)
+        return min(over) - min(self.lasting_w, unit.max_discharge_w)
 
 
 def _may_rest(home: Home) -> bool:
@@ -245,7 +228,21 @@ def helping(
         returning=returning,
         recovery_cap_w=min(caps, default=None),
         measured=tuple((target, *_measured(block, target, snapshot)) for target in targets),
+        lasting_w=_lasting_w(block, targets, snapshot, now),
     )
+
+
+def _lasting_w(block: Block, targets: Sequence[Target], snapshot: Snapshot, now: datetime) -> float:
+    """Return what the battery can discharge evenly until the last event ends [W]."""
+    if not targets or block.battery is None:
+        return 0.0
+    soc_pct = snapshot.good(block.battery.device_id, "soc_pct", SOC_MAX_AGE_S)
+    if soc_pct is None:
+        return 0.0
+    last = max(ends_at(target.event) for target in targets)
+    left_h = max((last - now).total_seconds(), 60.0) / 3600.0
+    left_wh = block.battery.capacity_wh * max(soc_pct / 100.0 - block.battery.min_soc, 0.0)
+    return left_wh * block.battery.one_way_efficiency / left_h
 
 
 def _measured(

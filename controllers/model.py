@@ -27,6 +27,7 @@ from controllers.evaluation import (
     FLOOR_GBP_PER_KH,
     PHYSICAL_GBP_PER_KWH,
     RECOVERY_GBP_PER_KWH,
+    RESERVE_GBP_PER_KWH,
     event_rate,
 )
 from controllers.stacked import Stacked
@@ -62,6 +63,7 @@ class Programme:
     heat: IndexArray = field(default_factory=no_index)
     charge: IndexArray = field(default_factory=no_index)
     discharge: IndexArray = field(default_factory=no_index)
+    energy: IndexArray = field(default_factory=no_index)
     room_row: IndexArray = field(default_factory=no_index)
     shared_row: IndexArray = field(default_factory=no_index)
     feeder_row: IndexArray = field(default_factory=no_index)
@@ -186,7 +188,7 @@ def _battery(programme: Programme, model: Stacked, exclusive: IndexArray) -> Non
     value = np.zeros_like(dt)
     value[-1] = -battery.terminal_gbp_per_kwh
     # A start outside the permitted range is kept as the range's new end, never refused.
-    energy = programme.add_columns(
+    energy = programme.energy = programme.add_columns(
         value,
         upper=max(battery.max_wh / 1000.0, start),
         lower=min(battery.min_wh / 1000.0, start),
@@ -261,6 +263,11 @@ def _events(programme: Programme, model: Stacked) -> None:
         if event.battery:
             programme.put(row, programme.charge[steps], event.sign)
             programme.put(row, programme.discharge[steps], -event.sign)
+        if event.held_kwh:
+            missing = programme.add_columns(np.full(1, RESERVE_GBP_PER_KWH), np.inf)
+            last = programme.add_rows(np.full(1, event.held_kwh), np.full(1, np.inf))
+            programme.put(last, programme.energy[steps[-1:]], 1.0)
+            programme.put(last, missing, 1.0)
     steps = np.flatnonzero(np.isfinite(model.recovery_kw)).astype(np.int32)
     if not steps.size:
         return

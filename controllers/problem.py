@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from controllers.comfort import wanted_at
-from controllers.events import event_problem, participants
+from controllers.events import event_problem, participants, rested_floor_c
 from controllers.inputs import Horizon
 from ems.domain.estate import Actuator, Battery, Block, ControlRules, Dwelling, Supply
 from ems.domain.events import FlexEvent
@@ -144,6 +144,9 @@ def build_problem(
         wishing = wish is not None and wish.holds_at(now)
         if events and (wishing or dwelling.id in touched):
             home = _left_alone(home, setting.horizon.step_s)
+        elif events:
+            floor = rested_floor_c(home.floor_c, home.comfort_c, events, horizon.instants)
+            home = replace(home, floor_c=floor)
         planned.append(home)
     contracted = block.limits.contracted_import_w
     asked = tuple(
@@ -151,6 +154,8 @@ def build_problem(
             event,
             participants(event, block, wishes=held, apart=kept_apart.get(event.id, ()), now=now),
             horizon.instants,
+            step_s,
+            {home.dwelling_id: home.base_w for home in planned},
             loose,
         )
         for event in events

@@ -43,6 +43,8 @@ class StackedEvent:
     room_kw
         What participants' heating and battery may add to, in those steps and times
         ``sign``: the limit less what flows whatever is decided.
+    held_kwh
+        What the battery is to hold at the end of the last of them; 0 where nothing is asked.
     """
 
     event_id: str
@@ -51,6 +53,7 @@ class StackedEvent:
     battery: bool
     steps: NDArray[np.int32]
     room_kw: FloatArray
+    held_kwh: float
 
     def shortfall_kw(self, power_kw: FloatArray, battery_kw: FloatArray) -> FloatArray:
         """Return by how much it is missed in each step [kW], shape of ``battery_kw``."""
@@ -242,13 +245,19 @@ def _event(event: EventProblem, problem: SchedulingProblem, base_w: FloatArray) 
     sign = 1.0 if event.direction is Direction.DOWN else -1.0
     active = np.flatnonzero(np.isfinite(limit)).astype(np.int32)
     fixed = other + base_w[homes].sum(axis=0)
+    reserve_wh = _scalar(event.reserve_wh, f"{name}.reserve_wh", 0.0)
+    battery = problem.battery if event.battery else None
+    held_wh = 0.0
+    if battery is not None and reserve_wh > 0:
+        held_wh = min(battery.min_wh + reserve_wh, battery.max_wh)
     return StackedEvent(
         event_id=event.event_id,
         sign=sign,
         homes=homes,
-        battery=event.battery and problem.battery is not None,
+        battery=battery is not None,
         steps=active,
         room_kw=sign * (limit - fixed)[active] / 1000.0,
+        held_kwh=held_wh / 1000.0,
     )
 
 

@@ -102,6 +102,9 @@ class EventProblem:
         Expected load of participants that are not planned [W], shape (steps,).
     start, until
         When it begins and ends, UTC.
+    reserve_wh
+        What the battery is to hold beyond its own reserve when the event ends [Wh], for loads
+        that are higher than expected; soft.
     """
 
     event_id: str
@@ -112,6 +115,7 @@ class EventProblem:
     uncontrolled_w: FloatArray = field(repr=False)
     start: datetime
     until: datetime
+    reserve_wh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
