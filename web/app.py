@@ -20,7 +20,9 @@ from web import format, svg
 from web.account import blueprint as account_pages
 from web.alarms import blueprint as alarm_pages
 from web.audit import ViewLog
+from web.comfort import blueprint as comfort_pages
 from web.health import blueprint as health_probe
+from web.holds import blueprint as hold_pages
 from web.my_flags import blueprint as my_pages
 from web.operator import blueprint as operator_pages
 from web.planned import PlannedImports
@@ -85,6 +87,8 @@ def create_app(
     app.register_blueprint(my_pages)
     for blueprint in (account_pages, health_probe, operator_pages, alarm_pages, tenant_pages):
         app.register_blueprint(blueprint)
+    app.register_blueprint(comfort_pages)
+    app.register_blueprint(hold_pages)
     limit_sign_in(app, "account.sign_in")
     _teach_templates(app, estate)
     app.register_error_handler(CSRFError, _expired_form)

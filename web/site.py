@@ -12,11 +12,14 @@ from werkzeug.exceptions import NotFound
 from ems.domain.estate import Block, Device, Dwelling, Estate
 from ems.domain.ports import Store
 from ems.domain.time import Clock
+from ems.service.in_charge import InCharge
+from ems.service.wishes import Residents
 from ems.store.accounts import Accounts, User
 from web.audit import ViewLog
 from web.planned import PlannedImports
 
 EXTENSION = "hearth"
+IN_CHARGE = "hearth_in_charge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +63,35 @@ def site() -> Site:
     return cast(Site, current_app.extensions[EXTENSION])
 
 
+def in_charge() -> InCharge:
+    """Return residents' wishes and operators' holds on this site."""
+    made = current_app.extensions.get(IN_CHARGE)
+    if made is None:
+        made = current_app.extensions[IN_CHARGE] = InCharge(site().estate, site().store)
+    return cast(InCharge, made)
+
+
+def residents() -> Residents:
+    """Return what residents of this site asked for."""
+    return in_charge().residents
+
+
 def find_home(dwelling_id: str) -> Dwelling:
-    """Return a home or answer 404."""
+    """Return a home, with the schedule its resident chose, or answer 404."""
     try:
-        return site().estate.dwelling(dwelling_id)
+        found = site().estate.dwelling(dwelling_id)
     except KeyError:
         raise NotFound from None
+    return residents().home(found, site().now())
 
 
 def find_block(block_id: str) -> Block:
-    """Return a block or answer 404."""
+    """Return a block, with the schedules residents chose, or answer 404."""
     try:
-        return site().estate.block(block_id)
+        found = site().estate.block(block_id)
     except KeyError:
         raise NotFound from None
+    return residents().block(found, site().now())
 
 
 def find_device(device_id: str) -> Device:

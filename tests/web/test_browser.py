@@ -37,10 +37,12 @@ OPERATOR_PAGES = [
     "/estate/devices",
     "/estate/devices/A-07-hp",
     "/estate/devices/A-battery",
+    "/estate/holds",
     "/estate/worklist",
     "/estate/audit",
 ]
 TENANT_PAGES = ["/homes/A-07", "/homes/A-07/past", "/homes/A-07/warmth", "/homes/A-07/heating"]
+TENANT_PAGES += ["/homes/A-07/comfort", "/homes/A-07/comfort/schedule"]
 TENANT_PAGES += ["/homes/A-07/flags", "/homes/A-07/costs", "/homes/A-07/looked"]
 PAGES = [("olive", path) for path in OPERATOR_PAGES] + [("tess", path) for path in TENANT_PAGES]
 WIDTHS = (1280, 390, 320)

@@ -22,6 +22,9 @@ PAGES = [
     ("tess", "/homes/A-07/past"),
     ("tess", "/homes/A-07/warmth"),
     ("tess", "/homes/A-07/heating"),
+    ("tess", "/homes/A-07/comfort"),
+    ("tess", "/homes/A-07/comfort/schedule"),
+    ("olive", "/estate/holds"),
 ]
 
 
