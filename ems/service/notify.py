@@ -107,6 +107,8 @@ class MailChannel:
             raise SendError(f"the mail server refused all {len(error.recipients)}") from None
         except smtplib.SMTPResponseException as error:
             raise SendError(f"the mail server answered {error.smtp_code}") from None
+        except smtplib.SMTPNotSupportedError:
+            raise SendError("the mail server offers no encryption or no sign-in") from None
         except (OSError, smtplib.SMTPException, ValueError) as error:
             raise SendError(f"the mail server cannot be reached ({_words(error)})") from None
         if refused:
