@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, render_template
+from flask import Flask, Response, render_template, request
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
@@ -18,16 +18,16 @@ from ems.domain.time import Clock
 from ems.store.accounts import Accounts
 from web import format, svg
 from web.account import blueprint as account_pages
+from web.aggregator import blueprint as aggregator_interface
+from web.aggregator import http_problem, is_ours, limit_requests
 from web.alarms import blueprint as alarm_pages
 from web.audit import ViewLog
-from web.comfort import blueprint as comfort_pages
 from web.health import blueprint as health_probe
-from web.holds import blueprint as hold_pages
 from web.my_flags import blueprint as my_pages
 from web.operator import blueprint as operator_pages
 from web.planned import PlannedImports
 from web.queries import tariff_words
-from web.security import is_refresh, limit_sign_in, protect
+from web.security import csrf, is_refresh, limit_sign_in, protect
 from web.site import EXTENSION, Site, site
 from web.tenant import blueprint as tenant_pages
 from web.worklist import blueprint as people_pages
@@ -87,8 +87,9 @@ def create_app(
     app.register_blueprint(my_pages)
     for blueprint in (account_pages, health_probe, operator_pages, alarm_pages, tenant_pages):
         app.register_blueprint(blueprint)
-    app.register_blueprint(comfort_pages)
-    app.register_blueprint(hold_pages)
+    app.register_blueprint(aggregator_interface)
+    csrf.exempt(aggregator_interface)
+    limit_requests(app)
     limit_sign_in(app, "account.sign_in")
     _teach_templates(app, estate)
     app.register_error_handler(CSRFError, _expired_form)
@@ -130,7 +131,9 @@ def _teach_templates(app: Flask, estate: Estate) -> None:
         }
 
 
-def _error_page(error: HTTPException) -> tuple[str, int]:
+def _error_page(error: HTTPException) -> tuple[str, int] | Response:
+    if is_ours(request.path):
+        return http_problem(error)
     code = error.code or 500
     title, remedy = ERROR_WORDS.get(code, ERROR_WORDS[500])
     return render_template("error.html", code=code, title=title, remedy=remedy), code

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("ems.cli.plan", "plan"),
     "flags": ("ems.cli.flags", "flags"),
     "setpoints": ("ems.cli.setpoints", "setpoints"),
+    "events": ("ems.cli.events", "events"),
     "comfort": ("ems.cli.comfort", "comfort"),
     "release": ("ems.cli.holds", "release"),
     "hold": ("ems.cli.holds", "hold"),

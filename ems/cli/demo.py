@@ -25,6 +25,7 @@ from ems.demo.start import (
     anchor_clock,
     forget,
     make_sign_ins,
+    make_tokens,
     require_demonstration,
     require_free_ports,
     resume_or_start,
@@ -143,10 +144,11 @@ def demo(
         _make_history(estate, config, state, store, history_days)
     now = resume_or_start(store, starts_at)
     anchor_clock(state, now, speed)
+    tokens = make_tokens(estate, store, now)
     store.close()
     from ems.store.accounts import ACCOUNTS_FILE, Accounts
 
-    sign_ins = make_sign_ins(Accounts(state / ACCOUNTS_FILE), estate)
+    sign_ins = [*make_sign_ins(Accounts(state / ACCOUNTS_FILE), estate), *tokens]
     _run(supervisor, estate, port, speed, sign_ins)
 
 

@@ -14,6 +14,7 @@ from ems.domain.errors import InvalidInputError, RetryableError
 from ems.domain.estate import Estate
 from ems.domain.ports import Store
 from ems.domain.time import AnchoredClock
+from ems.service.tokens import issue
 from ems.settings.clock import write_anchor
 from ems.store.accounts import Accounts, Role
 
@@ -101,6 +102,21 @@ def resume_or_start(store: Store, starts_at: datetime) -> datetime:
 def anchor_clock(state_dir: Path, at: datetime, speed: float) -> None:
     """Let estate time run from ``at``, now, at ``speed``."""
     write_anchor(state_dir, AnchoredClock(at, time.time(), speed))
+
+
+def make_tokens(estate: Estate, store: Store, now: datetime) -> list[tuple[str, str, str]]:
+    """Give every aggregator without a token of its own a fresh one.
+
+    Returns
+    -------
+    list of (who, id, token)
+        To be printed once; the store keeps only hashes.
+    """
+    return [
+        (f"token of {one.name}", one.id, issue(estate, store, one.id, now))
+        for one in estate.aggregators.values()
+        if not one.token_hash
+    ]
 
 
 def make_sign_ins(accounts: Accounts, estate: Estate) -> list[tuple[str, str, str]]:

@@ -273,6 +273,20 @@ class DRProduct:
 
 
 @dataclass(frozen=True, slots=True)
+class Aggregator:
+    """Who may send events.
+
+    ``token_hash`` is ``sha256:`` and the hash of its token, empty where a demonstration
+    issues one; ``blocks`` are the ids of those it may dispatch.
+    """
+
+    id: str
+    name: str
+    token_hash: str
+    blocks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ThermalPrior:
     """What a certificate's band says of a home before data: mean and spread.
 
@@ -318,6 +332,7 @@ class ControlRules:
     warmest_c: float = 25.0
     touch_hold_s: float = 14400.0
 
+
 @dataclass(frozen=True, slots=True)
 class DataSources:
     """Files the estate reads; each absolute, ``None`` where absent."""
@@ -346,6 +361,8 @@ class Estate:
         Where estate time starts in a demonstration; ``None`` for a real estate.
     demonstration
         The estate is simulated: every page says so.
+    aggregators
+        Who may send events, by id.
     """
 
     id: str
@@ -367,6 +384,7 @@ class Estate:
     alarms: AlarmRules = field(default_factory=AlarmRules)
     starts_at: datetime | None = None
     demonstration: bool = False
+    aggregators: Mapping[str, Aggregator] = field(default_factory=dict)
 
     def dwellings(self) -> Iterator[Dwelling]:
         """Yield every home, block by block."""

@@ -158,6 +158,12 @@ class EventDesk:
         """Return changes after a cursor, oldest first; each carries its own ``sequence``."""
         return self._store.all_kept(Transition, subject=source, after=after, limit=limit)
 
+    def history(self, event_id: str) -> list[Transition]:
+        """Return all changes of one event, oldest first."""
+        event = self.event(event_id)
+        found = self._store.all_kept(Transition, subject=event.request.source)
+        return [kept.record for kept in found if kept.record.event_id == event_id]
+
     def availability(
         self, block_id: str, start: datetime, finish: datetime, now: datetime
     ) -> Availability:

@@ -30,6 +30,7 @@ from ems.domain.estate import (
 from ems.domain.people import PeopleRules
 from ems.domain.profiles import DeviceProfile
 from ems.domain.tariffs import DynamicTariff, FlatTariff, Tariff, TariffBand, TimeOfUseTariff
+from ems.settings.aggregators import aggregators_of
 from ems.settings.alarms import alarm_rules
 from ems.settings.models import (
     BatterySection,
@@ -112,6 +113,7 @@ def build_estate(file: EstateFile, sources: Sources, folder: Path) -> Estate:
         alarms=alarm_rules(file.alarms),
         starts_at=file.estate.starts_at,
         demonstration=file.estate.demonstration,
+        aggregators=aggregators_of(file.aggregators),
     )
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from ems.domain.errors import ConfigurationError
 from ems.domain.estate import ControlRules
 from ems.domain.time import floor_to
+from ems.settings.aggregators import check_aggregators
 from ems.settings.alarms import check_alarms
 from ems.settings.checks_blocks import check_blocks
 from ems.settings.nodes import Node
@@ -50,6 +51,7 @@ def run_checks(root: Node, folder: Path) -> Sources:
     _tariff_bands(root["tariffs"])
     _files(root, folder, sources)
     check_blocks(root, sources.profiles)
+    check_aggregators(root)
     return sources
 
 

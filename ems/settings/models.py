@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from ems.domain.comfort import FLOOR_C
 from ems.domain.estate import ControlRules
+from ems.settings.aggregators import AggregatorSection
 from ems.settings.alarms import AlarmsSection
 from ems.settings.quantities import (
     Between,
@@ -415,6 +416,9 @@ class EstateFile(Section):
     tariffs: dict[Identifier, TariffSection] = Field(description="Tariffs by name.")
     products: dict[Identifier, ProductSection] = Field(
         default_factory=dict, description="Demand-response products by name."
+    )
+    aggregators: dict[Identifier, AggregatorSection] = Field(
+        default_factory=dict, description="Who may send events, by id."
     )
     gateways: dict[Identifier, GatewaySection] = Field(description="Gateways by id.")
     heat_pumps: dict[Identifier, HeatPumpSection] = Field(description="Nameplates by name.")

@@ -16,7 +16,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.fixture(scope="module")
 def guides() -> str:
     return "\n".join(
-        (DOCS / name).read_text() for name in ("guide-operators.md", "guide-tenants.md")
+        (DOCS / name).read_text()
+        for name in ("guide-operators.md", "guide-tenants.md", "guide-aggregators.md")
     )
 
 

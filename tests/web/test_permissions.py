@@ -10,7 +10,6 @@ from web.security import LIVE_HEADER
 
 PUBLIC = {"/healthz": 200, "/sign-in": 200, "/": 302}
 OPERATOR = [
-    "/estate/holds",
     "/estate",
     "/estate/blocks/A",
     "/estate/blocks/B",
@@ -24,11 +23,6 @@ OPERATOR = [
     "/estate/audit",
 ]
 TENANT = ["/homes/{}", "/homes/{}/past", "/homes/{}/warmth", "/homes/{}/heating"]
-TENANT += ["/homes/{}/comfort", "/homes/{}/comfort/schedule"]
-WISHES = [
-    f"/homes/A-07/comfort/{name}" for name in ("warmer", "away", "opt-out", "undo", "schedule/save")
-]
-"""Posted to in test_comfort.py, as holds are in test_holds.py."""
 ALARM = "/estate/alarms/home_cold:A-10.1"
 ALARM_PAGES = [ALARM, f"{ALARM}/acknowledge", f"{ALARM}/close"]
 """Tried in test_alarms.py, with that alarm open."""
@@ -36,6 +30,9 @@ TENANT_ONLY = ["/homes/{}/flags", "/homes/{}/costs", "/homes/{}/looked"]
 FORMS = ["/homes/A-07/flags/x/objection", "/homes/A-07/costs/withdraw"]
 STAFF_FORMS = ["/estate/homes/A-07/cases/x/steps", "/estate/devices/A-07-hp/service"]
 CASE = "/estate/homes/A-07/cases/x"
+AGGREGATOR = [f"/flex/v1/{name}" for name in ("dispatches", "availability", "transitions")]
+AGGREGATOR += ["/flex/v1/dispatches/x"]
+"""With a token; tried in tests/flex/test_rest.py."""
 OWN, OTHERS, NOWHERE = "A-07", "B-07", "Z-99"
 
 
@@ -46,8 +43,7 @@ def _matches(rule: str, path: str) -> bool:
 def test_the_matrix_covers_every_route(world) -> None:
     tried = [*PUBLIC, *OPERATOR, *(path.format(OWN) for path in TENANT), "/sign-out"]
     tried += [*(path.format(OWN) for path in TENANT_ONLY), *FORMS, *STAFF_FORMS, CASE]
-    tried += ALARM_PAGES
-    tried += [*WISHES, "/estate/holds/make", "/estate/holds/lift"]
+    tried += [*ALARM_PAGES, *AGGREGATOR]
     for rule in world.app.url_map.iter_rules():
         if rule.endpoint != "static":
             assert any(_matches(rule.rule, path) for path in tried), f"{rule.rule} is not tried"
@@ -64,6 +60,12 @@ def test_nothing_else_opens_without_a_sign_in(world, path) -> None:
     assert answer.status_code == 302
     assert answer.location.startswith("/sign-in?next=")
     assert world.client().get(path, headers={LIVE_HEADER: "1"}).status_code == 401
+
+
+@pytest.mark.parametrize("path", AGGREGATOR)
+def test_a_sign_in_is_no_token(world, path) -> None:
+    for name in (None, "olive", "tess"):
+        assert world.client(name).get(path).status_code == 401
 
 
 @pytest.mark.parametrize("path", OPERATOR)
