@@ -22,7 +22,9 @@ from web.aggregator import blueprint as aggregator_interface
 from web.aggregator import http_problem, is_ours, limit_requests
 from web.alarms import blueprint as alarm_pages
 from web.audit import ViewLog
+from web.comfort import blueprint as comfort_pages
 from web.health import blueprint as health_probe
+from web.holds import blueprint as hold_pages
 from web.my_flags import blueprint as my_pages
 from web.operator import blueprint as operator_pages
 from web.planned import PlannedImports
@@ -90,6 +92,8 @@ def create_app(
     app.register_blueprint(aggregator_interface)
     csrf.exempt(aggregator_interface)
     limit_requests(app)
+    app.register_blueprint(comfort_pages)
+    app.register_blueprint(hold_pages)
     limit_sign_in(app, "account.sign_in")
     _teach_templates(app, estate)
     app.register_error_handler(CSRFError, _expired_form)

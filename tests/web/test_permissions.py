@@ -10,6 +10,7 @@ from web.security import LIVE_HEADER
 
 PUBLIC = {"/healthz": 200, "/sign-in": 200, "/": 302}
 OPERATOR = [
+    "/estate/holds",
     "/estate",
     "/estate/blocks/A",
     "/estate/blocks/B",
@@ -23,6 +24,11 @@ OPERATOR = [
     "/estate/audit",
 ]
 TENANT = ["/homes/{}", "/homes/{}/past", "/homes/{}/warmth", "/homes/{}/heating"]
+TENANT += ["/homes/{}/comfort", "/homes/{}/comfort/schedule"]
+WISHES = [
+    f"/homes/A-07/comfort/{name}" for name in ("warmer", "away", "opt-out", "undo", "schedule/save")
+]
+"""Posted to in test_comfort.py, as holds are in test_holds.py."""
 ALARM = "/estate/alarms/home_cold:A-10.1"
 ALARM_PAGES = [ALARM, f"{ALARM}/acknowledge", f"{ALARM}/close"]
 """Tried in test_alarms.py, with that alarm open."""
@@ -44,6 +50,7 @@ def test_the_matrix_covers_every_route(world) -> None:
     tried = [*PUBLIC, *OPERATOR, *(path.format(OWN) for path in TENANT), "/sign-out"]
     tried += [*(path.format(OWN) for path in TENANT_ONLY), *FORMS, *STAFF_FORMS, CASE]
     tried += [*ALARM_PAGES, *AGGREGATOR]
+    tried += [*WISHES, "/estate/holds/make", "/estate/holds/lift"]
     for rule in world.app.url_map.iter_rules():
         if rule.endpoint != "static":
             assert any(_matches(rule.rule, path) for path in tried), f"{rule.rule} is not tried"
