@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import cast
 
@@ -237,7 +237,10 @@ def _show(home: Dwelling, flag: Flag, reason: str, error: str = "") -> str:
         sources=SOURCES,
         checks=CHECKS.get(flag.verdict, COLD_CHECKS),
         permitted=[state for state in FlagState if state in FLAG_TRANSITIONS[flag.state]],
-        chart=warmth_view(here.estate, here.store, home, now).week,
+        chart=replace(
+            warmth_view(here.estate, here.store, home, now).week,
+            title="The living room, last 7 days",
+        ),
         consent=consent,
         estimate=estimate_view(here.estate, home, household, people.estimate(home, now)),
         reason=reason,

@@ -21,6 +21,7 @@ def status(config: Path, state: Path, as_json: bool) -> None:
     Exit status 0 when well, 1 when not.
     """
     from ems.service.health import health
+    from ems.service.outages import outages
 
     estate = open_estate(config)
     store = open_existing_store(state)
@@ -34,6 +35,8 @@ def status(config: Path, state: Path, as_json: bool) -> None:
         facts = report.as_dict()
         rows = [[key.replace("_", " "), str(facts[key])] for key in facts if key != "problems"]
         click.echo(table(["what", "value"], rows))
+        for outage in outages(store, now).values():
+            click.echo(f"- out of service: {outage.device_id}, by {outage.by}: {outage.reason}")
         for problem in report.problems:
             click.echo(f"- {problem}")
     sys.exit(0 if report.well else 1)

@@ -188,11 +188,12 @@ def estimate(
     residual = _residual(given, cost, factor)
     line = None if median is None else rules.line_share * median.median_gbp_per_year
     chance = probability_d_or_below(band, rules.rating_spread, rating)
+    missing = _missing(given, price, median)
     return Estimate(
-        outcome=_outcome(chance >= rules.min_probability, residual, line),
+        outcome=_outcome(chance >= rules.min_probability, not missing, residual, line),
         version=VERSION,
         day=day,
-        missing=_missing(given, price, median),
+        missing=missing,
         probability=chance,
         required_kwh=energy,
         required_gbp=cost,
@@ -239,7 +240,7 @@ def _shared(amount: float, factor: Factor, *, least: bool) -> float | None:
     return 0.0
 
 
-def _outcome(counted: bool, residual: Range, line: float | None) -> Outcome:
+def _outcome(counted: bool, complete: bool, residual: Range, line: float | None) -> Outcome:
     if not counted:
         return Outcome.NOT_COUNTED
     if line is None:
@@ -248,9 +249,7 @@ def _outcome(counted: bool, residual: Range, line: float | None) -> Outcome:
         return Outcome.MAY_NEED_HELP
     if residual.low is not None and residual.low >= line:
         return Outcome.NO_SIGN
-    if residual.low is None or residual.high is None:
-        return Outcome.NOT_ENOUGH
-    return Outcome.UNCLEAR
+    return Outcome.UNCLEAR if complete else Outcome.NOT_ENOUGH
 
 
 def _missing(

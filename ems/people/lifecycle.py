@@ -146,11 +146,12 @@ def is_spent(flag: Flag, now: datetime, rules: ColdHomeRules) -> bool:
     return not confirmed and now - last > timedelta(days=rules.keep_days)
 
 
-def worklist_order(flag: Flag) -> tuple[int, int, float, str]:
-    """Sort flags: open first, then the worst, the most cold hours, the home."""
+def worklist_order(flag: Flag) -> tuple[int, int, int, float, str]:
+    """Sort flags: open first, the worst, what was not chosen, the most cold hours, the home."""
     return (
         0 if flag.is_open else 1,
         -SEVERITY.get(flag.verdict, 0),
+        len(flag.evidence.chosen),
         -flag.evidence.below_h,
         flag.dwelling_id,
     )

@@ -25,9 +25,14 @@ SOURCES = {
 }
 
 
+def count(value: float) -> str:
+    """Return a count without a needless decimal."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
 def hours(value_h: float) -> str:
     """Return a count of hours as people say it."""
-    shown = f"{value_h:.1f}".removesuffix(".0")
+    shown = count(value_h)
     return f"{shown} hour{'' if shown == '1' else 's'}"
 
 
@@ -57,7 +62,7 @@ def for_operator(flag: Flag, threshold_c: float) -> str:
         )
     never = f" It never reached {threshold_c:g} °C." if flag.verdict is Verdict.SEVERE else ""
     return (
-        f"Below {threshold_c:g} °C for {hours(evidence.below_h)} of "
+        f"Below {threshold_c:g} °C for {count(evidence.below_h)} of "
         f"{hours(evidence.measured_h)} measured by day in a week.{never} {_why(evidence)}"
     )
 

@@ -16,6 +16,7 @@ from ems.domain.people import (
     FlagKind,
     FlagState,
     FlagStepError,
+    Source,
     Verdict,
 )
 from ems.people.lifecycle import (
@@ -129,5 +130,6 @@ def test_the_worklist_begins_with_the_most_pressing() -> None:
     silent = taken(verdict=Verdict.NOT_ENOUGH_DATA)
     closed = taken(FlagState.REVIEWED, FlagState.DISMISSED, verdict=Verdict.SEVERE)
     colder = replace(cold, evidence=replace(cold.evidence, below_h=99.0))
-    listed = sorted([silent, closed, cold, severe, colder], key=worklist_order)
-    assert listed == [severe, colder, cold, silent, closed]
+    chosen = replace(cold, evidence=replace(colder.evidence, chosen=(Source.DIAL,)))
+    listed = sorted([silent, closed, cold, severe, chosen, colder], key=worklist_order)
+    assert listed == [severe, colder, cold, chosen, silent, closed]
