@@ -51,6 +51,7 @@ def list_(config: Path, state: Path, as_json: bool, with_closed: bool) -> None:
 
     Exit status 1 when any is open that nobody has acknowledged, else 0.
     """
+    from ems.alarms.words import TITLES
     from ems.service.alarm_desk import unacknowledged
 
     estate = open_estate(config)
@@ -65,11 +66,13 @@ def list_(config: Path, state: Path, as_json: bool, with_closed: bool) -> None:
                 alarm.state.value,
                 f"{alarm.opened_at.astimezone(estate.zone):%a %d %b %H:%M}",
                 str(len(alarm.cause.homes)),
-                alarm.cause.what,
+                TITLES[alarm.cause.kind],
             ]
             for alarm in shown
         ]
         click.echo(table(["alarm", "state", "since", "homes", "what"], rows))
+        for alarm in shown:
+            click.echo(f"\n{alarm.id}: {alarm.cause.what}\n  {alarm.cause.remedy}")
     else:
         click.echo("No alarm is open.")
     sys.exit(1 if unacknowledged(found) else 0)

@@ -19,6 +19,8 @@ PERIOD_S = 60.0
 CONTROL_OFFSET_S = 25.0
 GUARD_OFFSET_S = 40.0
 """After a round of dispatch, and apart from each other."""
+GRACE_WALL_S = 15.0
+"""Processes start together; none is called silent before this has passed [wall s]."""
 
 
 def alarm_job(watch: ControlWatch | GuardWatch, courier: Courier, offset_s: float) -> Job:
@@ -43,6 +45,7 @@ def control_alarms(
         wishes=wishes,
         state_dir=state_dir,
         on_trouble=courier.tell_directly,
+        grace_wall_s=GRACE_WALL_S,
     )
     return alarm_job(watch, courier, CONTROL_OFFSET_S)
 
@@ -50,5 +53,11 @@ def control_alarms(
 def guard_alarms(estate: Estate, store: Store, state_dir: Path) -> Job:
     """Return the guard's alarms job."""
     courier = Courier(store, estate, open_channels(estate, os.environ))
-    watch = GuardWatch(estate, store, state_dir=state_dir, on_trouble=courier.tell_directly)
+    watch = GuardWatch(
+        estate,
+        store,
+        state_dir=state_dir,
+        on_trouble=courier.tell_directly,
+        grace_wall_s=GRACE_WALL_S,
+    )
     return alarm_job(watch, courier, GUARD_OFFSET_S)

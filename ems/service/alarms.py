@@ -8,6 +8,7 @@ looks and keeps; sending is the courier's, on a thread of its own.
 from __future__ import annotations
 
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -38,6 +39,7 @@ from ems.service.guard import CONTROL, GUARD
 from ems.service.guard import SENTENCE as GUARD_SENTENCE
 from ems.service.image import ProcessImage
 from ems.service.planning import Wishes, no_wishes
+from ems.service.starting import is_starting
 
 log = structlog.get_logger()
 
@@ -60,8 +62,15 @@ class _Watch:
     """What both watches do: settle what was judged, and survive a store in trouble."""
 
     def __init__(
-        self, estate: Estate, store: Store, state_dir: Path | None, on_trouble: OnStoreTrouble
+        self,
+        estate: Estate,
+        store: Store,
+        state_dir: Path | None,
+        on_trouble: OnStoreTrouble,
+        grace_wall_s: float,
     ) -> None:
+        self._grace_wall_s = grace_wall_s
+        self._began_s = time.monotonic()
         self._estate = estate
         self._store = store
         self._state_dir = state_dir
@@ -81,6 +90,9 @@ class _Watch:
             log.error("alarms_not_kept", problem=error.problem)
             self._on_trouble(store_cause(error.problem), now)
 
+    def _wall_s(self) -> float:
+        return time.monotonic() - self._began_s
+
     def _judge(self, now: datetime, open_keys: frozenset[str]) -> Judged:
         raise NotImplementedError
 
@@ -90,6 +102,8 @@ class _Watch:
         if (now - (self._since or now)).total_seconds() < after_s:
             return Judged()
         beat = self._store.heartbeats().get(name)
+        if self._wall_s() < self._grace_wall_s or is_starting(self._store, name, beat):
+            return Judged()
         age_s = None if beat is None else (now - beat.at).total_seconds()
         return judge_process(name, age_s, after_s, homes)
 
@@ -115,6 +129,9 @@ class ControlWatch(_Watch):
         Whose disk is watched; ``None`` for none.
     on_trouble
         Told when the store cannot keep alarms.
+    grace_wall_s
+        Processes that start together with this one get this long before they can count as
+        silent [wall s].
     """
 
     def __init__(
@@ -126,8 +143,9 @@ class ControlWatch(_Watch):
         wishes: Wishes = no_wishes,
         state_dir: Path | None = None,
         on_trouble: OnStoreTrouble = _tell_nobody,
+        grace_wall_s: float = 0.0,
     ) -> None:
-        super().__init__(estate, store, state_dir, on_trouble)
+        super().__init__(estate, store, state_dir, on_trouble, grace_wall_s)
         self._image = image
         self._wishes = wishes
         self._rooms: dict[str, deque[RoomSample]] = {}
@@ -219,7 +237,7 @@ class GuardWatch(_Watch):
     ----------
     estate, store
         What to watch and what is known.
-    state_dir, on_trouble
+    state_dir, on_trouble, grace_wall_s
         As for `ControlWatch`.
     """
 
@@ -230,8 +248,9 @@ class GuardWatch(_Watch):
         *,
         state_dir: Path | None = None,
         on_trouble: OnStoreTrouble = _tell_nobody,
+        grace_wall_s: float = 0.0,
     ) -> None:
-        super().__init__(estate, store, state_dir, on_trouble)
+        super().__init__(estate, store, state_dir, on_trouble, grace_wall_s)
         self._homes = tuple(home.id for home in estate.dwellings())
 
     def _judge(self, now: datetime, open_keys: frozenset[str]) -> Judged:

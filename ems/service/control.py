@@ -27,6 +27,7 @@ from ems.service.people import PeopleDesk
 from ems.service.planning import PlanJob
 from ems.service.polling import Poller
 from ems.service.runtime import heartbeat, only_one, stop_on_signals
+from ems.service.starting import note_start
 from forecasting.weather import FileWeather, WeatherProvider
 
 log = structlog.get_logger()
@@ -207,6 +208,7 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
     """
     with only_one(state_dir, CONTROL):
         stop = stop_on_signals()
+        note_start(store, CONTROL, clock.now())
         bus = open_bus(estate)
         control = Control(estate, store, bus, open_weather(estate))
         alarms = control_alarms(estate, store, control.image, state_dir, control.charge.wishes)

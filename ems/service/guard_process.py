@@ -17,6 +17,7 @@ from ems.service.guard import GUARD, Guard
 from ems.service.holds import Holds
 from ems.service.jobs import Job, schedule
 from ems.service.runtime import heartbeat, only_one, stop_on_signals
+from ems.service.starting import note_start
 
 log = structlog.get_logger()
 
@@ -31,6 +32,7 @@ async def run_guard(estate: Estate, store: Store, clock: Clock, state_dir: Path)
     """
     with only_one(state_dir, GUARD):
         stop = stop_on_signals()
+        note_start(store, GUARD, clock.now())
         bus = open_bus(estate)
         holds = Holds(estate, store)
         guard = Guard(estate.control, bus, store, handed_back=holds.handed_back_since)

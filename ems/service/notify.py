@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import smtplib
+import socket
 import ssl
 import threading
 import urllib.error
@@ -170,10 +171,21 @@ def signature(key: str, body: bytes) -> str:
     return "sha256=" + hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
 
 
+_FAILURES: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "no answer in time"),
+    (ConnectionRefusedError, "connection refused"),
+    (socket.gaierror, "its name is not known"),
+    (ssl.SSLCertVerificationError, "its certificate is not trusted"),
+    (ssl.SSLError, "no encrypted connection"),
+    (smtplib.SMTPServerDisconnected, "it hung up or did not answer in time"),
+)
+
+
 def _words(error: Exception) -> str:
     """Return what kind of failure it was, without addresses."""
     reason = getattr(error, "reason", error)
-    return type(reason).__name__ if isinstance(reason, Exception) else type(error).__name__
+    cause = reason if isinstance(reason, Exception) else error
+    return next((words for kind, words in _FAILURES if isinstance(cause, kind)), "connection lost")
 
 
 def open_channels(estate: Estate, environment: Mapping[str, str]) -> tuple[Channel, ...]:
