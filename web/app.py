@@ -23,6 +23,7 @@ from web.aggregator import http_problem, is_ours, limit_requests
 from web.alarms import blueprint as alarm_pages
 from web.audit import ViewLog
 from web.comfort import blueprint as comfort_pages
+from web.events import blueprint as event_pages
 from web.health import blueprint as health_probe
 from web.holds import blueprint as hold_pages
 from web.my_flags import blueprint as my_pages
@@ -89,6 +90,7 @@ def create_app(
     app.register_blueprint(my_pages)
     for blueprint in (account_pages, health_probe, operator_pages, alarm_pages, tenant_pages):
         app.register_blueprint(blueprint)
+    app.register_blueprint(event_pages)
     app.register_blueprint(aggregator_interface)
     csrf.exempt(aggregator_interface)
     limit_requests(app)

@@ -327,7 +327,6 @@ class ControlRules:
     event_return_s: float = 1200.0
     recovery_ratio: float = 1.1
     raw_retention_days: float = 14.0
-
     away_c: float = 14.0
     warmest_c: float = 25.0
     touch_hold_s: float = 14400.0

@@ -13,7 +13,7 @@ from ems.domain.events import FlexEvent, Settlement
 from ems.domain.points import PointId
 from ems.domain.ports import Store
 from ems.domain.time import HALF_HOUR, floor_to
-from ems.flex.baseline import BaselineRule, Series
+from ems.flex.baseline import BaselineRule, Series, rolling_average
 from ems.flex.settlement import (
     BATTERY,
     Calendar,
@@ -111,3 +111,38 @@ def _earlier_ratio(store: Store, source: str, product_id: str) -> float:
         if kept.record.asked_kwh > 0
     ]
     return sum(ratios) / len(ratios) if ratios else 1.0
+
+
+def baseline_w(
+    estate: Estate,
+    store: Store,
+    event: FlexEvent,
+    events: Sequence[FlexEvent],
+    rule: BaselineRule,
+) -> dict[datetime, float]:
+    """Return the participants' baseline in sum [W] by half-hour, preheating to recovery.
+
+    A half-hour for which any participant has no baseline is absent. It can be told before
+    the event is over: nothing from the event's own time enters it.
+    """
+    points = points_of(estate, event)
+    first, last = measured_span(event)
+    grid = [first + HALF_HOUR * index for index in range(int((last - first) / HALF_HOUR))]
+    if not points:
+        return {}
+    frame = store.rollups(list(points.values()), needed_from(event, rule), floor_to(first))
+    others = days_with_events(events, event.request.block_id, event.id, estate.zone)
+    made = [
+        rolling_average(
+            as_series(frame, point),
+            grid,
+            zone=estate.zone,
+            holidays=estate.holidays,
+            event_days=others,
+            rule=rule,
+            event_start=event.request.start,
+        ).power_w
+        for point in points.values()
+    ]
+    sums = [float(sum(column)) for column in zip(*made, strict=True)]
+    return {slot: total for slot, total in zip(grid, sums, strict=True) if np.isfinite(total)}

@@ -10,6 +10,7 @@ from web.security import LIVE_HEADER
 
 PUBLIC = {"/healthz": 200, "/sign-in": 200, "/": 302}
 OPERATOR = [
+    "/estate/events",
     "/estate/holds",
     "/estate",
     "/estate/blocks/A",
@@ -36,6 +37,8 @@ TENANT_ONLY = ["/homes/{}/flags", "/homes/{}/costs", "/homes/{}/looked"]
 FORMS = ["/homes/A-07/flags/x/objection", "/homes/A-07/costs/withdraw"]
 STAFF_FORMS = ["/estate/homes/A-07/cases/x/steps", "/estate/devices/A-07-hp/service"]
 CASE = "/estate/homes/A-07/cases/x"
+EVENT_PAGES = ["/estate/events/x", "/estate/events/x/withdraw"]
+"""Tried in tests/flex/test_event_pages.py, with events."""
 AGGREGATOR = [f"/flex/v1/{name}" for name in ("dispatches", "availability", "transitions")]
 AGGREGATOR += ["/flex/v1/dispatches/x"]
 """With a token; tried in tests/flex/test_rest.py."""
@@ -49,7 +52,7 @@ def _matches(rule: str, path: str) -> bool:
 def test_the_matrix_covers_every_route(world) -> None:
     tried = [*PUBLIC, *OPERATOR, *(path.format(OWN) for path in TENANT), "/sign-out"]
     tried += [*(path.format(OWN) for path in TENANT_ONLY), *FORMS, *STAFF_FORMS, CASE]
-    tried += [*ALARM_PAGES, *AGGREGATOR]
+    tried += [*ALARM_PAGES, *AGGREGATOR, *EVENT_PAGES]
     tried += [*WISHES, "/estate/holds/make", "/estate/holds/lift"]
     for rule in world.app.url_map.iter_rules():
         if rule.endpoint != "static":
