@@ -113,7 +113,8 @@ def verdicts(figures: Figures) -> list[dict[str, Any]]:
         worse = one["homes_worse"]
         if worse:
             first = worse[0]
-            text += f"{len(worse)} of {figures['homes']} homes are worse by more than "
+            are = "is" if len(worse) == 1 else "are"
+            text += f"{len(worse)} of {figures['homes']} homes {are} worse by more than "
             text += f"{WORSE_KH_PER_WEEK} K·h a week, {first['id']} the most "
             text += f"({first['worse_kh_per_week']:.1f})."
         else:
