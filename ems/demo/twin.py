@@ -159,6 +159,8 @@ class Side:
 
     Attributes
     ----------
+    estate, store, simulation
+        What it runs on.
     trace
         What was seen.
     control
@@ -171,7 +173,7 @@ class Side:
         own = folder / "store.sqlite"
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(past.store, own)
-        self._estate = estate
+        self.estate = estate
         self.store = open_store(own)
         at = datetime.fromtimestamp(past.state["now_s"], tz=UTC)
         self.simulation = EstateSimulation(estate, parameters, at, step_s=60)
@@ -182,7 +184,7 @@ class Side:
         self.control: Control = self._new_control()
 
     def _new_control(self) -> Control:
-        return Control(self._estate, self.store, self.bus, open_weather(self._estate))
+        return Control(self.estate, self.store, self.bus, open_weather(self.estate))
 
     def start_control_anew(self) -> None:
         """Let a new control process take the place of one that was killed."""
@@ -205,7 +207,7 @@ class Side:
             await self.guard.run(now)
             self.store.beat(heartbeat(GUARD, now))
 
-        return Job(GUARD, self._estate.control.guard_period_s, round_)
+        return Job(GUARD, self.estate.control.guard_period_s, round_)
 
     def close(self) -> None:
         """Close its store."""
@@ -272,10 +274,10 @@ def delivered(event: FlexEvent, held: Trace, plain: Trace, since: datetime) -> T
     held, plain
         With and without it.
     since
-        Start of the comparison: when the event was asked for.
+        When the event was asked for: the comparison begins with the next half-hour.
     """
     until = event.request.end + RECOVERY
-    start = since
+    start = event.request.start - (event.request.start - since) // HALF_HOUR * HALF_HOUR
     slots = []
     with_w, without_w = held.participants_w(event), plain.participants_w(event)
     while start + HALF_HOUR <= until:
