@@ -35,6 +35,7 @@ PICTURES = {
         ("overview-390", "/estate", 390),
         ("block-1280", "/estate/blocks/B", 1280),
         ("home-1280", "/estate/homes/A-07", 1280),
+        ("alarm-1280", "/estate/alarms/home_cold:A-10.1", 1280),
     ],
     "tenant": [
         ("tenant-390", "/homes/{home}", 390),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -20,6 +20,8 @@ from ems.domain.ports import Kept, LogEntry, Store
 
 log = structlog.get_logger()
 
+KEEP = timedelta(days=90)
+"""How long closed alarms and what was sent about them are kept."""
 MOST_NOTE = 500
 """Longest note [characters]."""
 _TRIES = 5
@@ -81,6 +83,26 @@ class AlarmDesk:
                 changed.append(after)
         return changed
 
+    def prune(self, now: datetime) -> int:
+        """Forget alarms that closed more than `KEEP` ago, and their messages; return how many.
+
+        The newest alarm of each cause stays, so that numbers go on.
+        """
+        alarms = self.all()
+        latest = {alarm.cause.key: alarm.number for alarm in sorted(alarms, key=lambda a: a.number)}
+        gone = [
+            alarm
+            for alarm in alarms
+            if alarm.closed_at is not None
+            and now - alarm.closed_at > KEEP
+            and alarm.number < latest[alarm.cause.key]
+        ]
+        for alarm in gone:
+            for notice in self.notices(alarm.id):
+                self._store.forget(Notice, notice.key)
+            self._store.forget(Alarm, alarm.id)
+        return len(gone)
+
     def _keep(self, after: Alarm, before: Kept[Alarm] | None, now: datetime) -> bool:
         is_new = before is None or before.record.id != after.id
         expected = 0 if is_new or before is None else before.revision
@@ -92,8 +114,10 @@ class AlarmDesk:
             return False  # another process was first; what is left to do is done next time
         if is_new:
             self._note("alarm_opened", after, now)
+            log.warning("alarm_opened", alarm=after.id, homes=len(after.cause.homes))
         elif before is not None and before.record.is_open and not after.is_open:
             self._note("alarm_closed", after, now, by="")
+            log.info("alarm_closed", alarm=after.id)
         return True
 
     def acknowledge(self, alarm_id: str, by: str, note: str, now: datetime) -> Alarm:
@@ -152,8 +176,6 @@ class AlarmDesk:
 
     def _note(self, kind: str, alarm: Alarm, now: datetime, **detail: str) -> None:
         self._store.log([LogEntry(now, kind, alarm.id, detail)])
-        say = log.warning if kind == "alarm_opened" else log.info
-        say(kind, alarm=alarm.id, homes=len(alarm.cause.homes))
 
 
 def unacknowledged(alarms: list[Alarm]) -> list[Alarm]:

@@ -49,6 +49,7 @@ ROOM_MAX_AGE_S = 900.0
 SETPOINT_MAX_AGE_S = 1800.0
 IMPORT_MAX_AGE_S = 45.0
 _SEED_STEP = timedelta(minutes=5)
+_PRUNE_EVERY = timedelta(days=1)
 
 OnStoreTrouble = Callable[[Cause, datetime], None]
 """Tells people of trouble that the store itself cannot keep."""
@@ -76,6 +77,7 @@ class _Watch:
         self._state_dir = state_dir
         self._on_trouble = on_trouble
         self._since: datetime | None = None
+        self._pruned: datetime | None = None
         self.desk = AlarmDesk(store, estate.alarms)
 
     def run(self, now: datetime) -> None:
@@ -86,6 +88,9 @@ class _Watch:
             judged = self._judge(now, open_keys)
             judged |= judge_disk(self._free_mb(), self._estate.alarms, open_keys)
             self.desk.settle(judged, now)
+            if self._pruned is None or now - self._pruned >= _PRUNE_EVERY:
+                self.desk.prune(now)
+                self._pruned = now
         except HearthError as error:
             log.error("alarms_not_kept", problem=error.problem)
             self._on_trouble(store_cause(error.problem), now)

@@ -207,3 +207,19 @@ def test_a_claim_whose_sender_died_is_taken_over_after_a_while():
     assert due_notices(alarm, ["email"], claimed, minutes(2), RULES) == []
     (again,) = due_notices(alarm, ["email"], claimed, minutes(6), RULES)
     assert (again.occasion, again.attempts) == (Occasion.OPENED, 1)
+
+
+def test_old_alarms_are_forgotten_but_for_the_newest_of_each_cause(store, desk):
+    day = 24 * 60
+    for start in (0, day, 100 * day):
+        desk.settle(PRESENT, minutes(start))
+        desk.settle(ABSENT, minutes(start + 1))
+        desk.settle(ABSENT, minutes(start + 200))
+    old = Notice(
+        "home_cold:A-10.1", Occasion.OPENED, 1, "email", ("duty",), NoticeState.SENT, 1, NOW
+    )
+    store.keep(old, key=old.key, subject=old.alarm_id, at=NOW)
+    assert desk.prune(minutes(101 * day)) == 2
+    assert [alarm.id for alarm in desk.all()] == ["home_cold:A-10.3"]
+    assert desk.notices("home_cold:A-10.1") == []
+    assert desk.prune(minutes(400 * day)) == 0
