@@ -3,7 +3,9 @@
     python docs/images/take.py http://127.0.0.1:8080 operator:PASSWORD a-07:PASSWORD
 
 The sign-ins are those that ``ems demo`` prints at its start. Needs Chromium and its
-driver, and selenium (``pip install -e .[dev]``).
+driver, and selenium (``pip install -e .[dev]``). A sign-in of a home with a flag, e.g.
+``a-10:PASSWORD`` (``ems accounts add a-10 --role tenant --home A-10``), takes the
+pictures of *My flags* and *Who looked*; take the operator's first.
 """
 
 from __future__ import annotations
@@ -36,6 +38,12 @@ PICTURES = {
         ("block-1280", "/estate/blocks/B", 1280),
         ("home-1280", "/estate/homes/A-07", 1280),
         ("alarm-1280", "/estate/alarms/home_cold:A-10.1", 1280),
+        ("worklist-1280", "/estate/worklist", 1280),
+        ("case-1280", "/estate/worklist", 1280),
+    ],
+    "flagged": [
+        ("my-flags-390", "/homes/{home}/flags", 390),
+        ("who-looked-1280", "/homes/{home}/looked", 1280),
     ],
     "tenant": [
         ("tenant-390", "/homes/{home}", 390),
@@ -44,6 +52,8 @@ PICTURES = {
     ],
 }
 HEIGHT = 1500
+FLAGGED = ("a-10", "a-11", "b-12")
+"""Sign-ins of the homes that have a flag from the demonstration's start."""
 
 
 def browser() -> webdriver.Chrome:
@@ -56,10 +66,17 @@ def browser() -> webdriver.Chrome:
     return webdriver.Chrome(options=options, service=Service(driver))
 
 
+def open_first_case(found: webdriver.Chrome) -> None:
+    """Open the first case of the worklist, with a reason."""
+    found.find_element(By.CSS_SELECTOR, "main tbody a").click()
+    found.find_element(By.ID, "reason").send_keys("Calling about the cold living room")
+    found.find_element(By.CSS_SELECTOR, "main button").click()
+
+
 def take(address: str, name: str, secret: str) -> None:
     """Sign in as ``name`` and take the pictures that its role can see."""
     found = browser()
-    role = "operator" if name == "operator" else "tenant"
+    role = "operator" if name == "operator" else "flagged" if name in FLAGGED else "tenant"
     try:
         found.get(f"{address}/sign-in")
         found.find_element(By.ID, "name").send_keys(name)
@@ -72,6 +89,8 @@ def take(address: str, name: str, secret: str) -> None:
                 {"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": width < 500},
             )
             found.get(address + path.format(home=name.upper()))
+            if picture.startswith("case"):
+                open_first_case(found)
             found.save_screenshot(str(HERE / f"{picture}.png"))
             print(f"{picture}.png")
     finally:

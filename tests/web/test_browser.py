@@ -23,11 +23,27 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from waitress.server import create_server
 
+from ems.domain.people import ColdHomeEvidence, FlagKind, Verdict
 from ems.domain.points import PointId
 from ems.domain.readings import Reading
+from ems.people.lifecycle import Finding, raise_flag
+
+from .conftest import NOW
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket]
 
+FLAG = raise_flag(
+    Finding(
+        "A-07",
+        FlagKind.COLD_HOME,
+        "COLD_HOME/1",
+        Verdict.COLD,
+        ColdHomeEvidence(NOW - timedelta(days=7), NOW, 112.0, 112.0, 80.0, 14.0, 19.0, 16.5),
+        {"threshold": "18 °C"},
+    ),
+    NOW,
+)
+CASE = f"/estate/homes/A-07/cases/{FLAG.id}"
 AXE_VERSION = "4.10.3"
 OPERATOR_PAGES = [
     "/estate",
@@ -40,6 +56,7 @@ OPERATOR_PAGES = [
     "/estate/holds",
     "/estate/worklist",
     "/estate/audit",
+    CASE,
 ]
 TENANT_PAGES = ["/homes/A-07", "/homes/A-07/past", "/homes/A-07/warmth", "/homes/A-07/heating"]
 TENANT_PAGES += ["/homes/A-07/comfort", "/homes/A-07/comfort/schedule"]
@@ -64,6 +81,7 @@ Browse = Callable[..., webdriver.Chrome]
 def served(make_world) -> Iterator[tuple[object, str]]:
     """A full site behind a real server: the world and its address."""
     world = make_world()
+    world.store.keep(FLAG, key=FLAG.id, subject=FLAG.dwelling_id, at=NOW)
     server = create_server(world.app, host="127.0.0.1", port=0, threads=4)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -237,3 +255,21 @@ def test_axe_finds_no_barrier(browse, axe, who, path) -> None:
             "v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))])));"
         )
         assert found == [], f"{path} at {width} px"
+
+
+def test_an_opened_case_has_no_barrier_and_fits(browse, axe) -> None:
+    browser = browse("olive", CASE)
+    browser.find_element(By.ID, "reason").send_keys("Calling about the cold room")
+    browser.find_element(By.CSS_SELECTOR, "main button").click()
+    WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.ID, "decision"))
+    for width in (1280, 320):
+        browser = browse("olive", CASE, width)
+        assert browser.find_element(By.ID, "decision").is_displayed()
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        browser.execute_cdp_cmd("Runtime.evaluate", {"expression": axe})
+        found = browser.execute_async_script(
+            "const done = arguments[0];"
+            "axe.run().then(r => done(r.violations.map("
+            "v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))])));"
+        )
+        assert found == [], f"{CASE} at {width} px"
