@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 
 from ems.cli import main
 from ems.cli.events import length_of, power_w, start_at
+from ems.demo.start import make_tokens
 from ems.domain.errors import ConfigurationError, InvalidInputError
 from ems.domain.time import AnchoredClock
 from ems.service.events import EventDesk
@@ -184,6 +185,14 @@ def test_tokens(run, estate, store) -> None:
     assert found is not None
     assert found.id == "example"
     assert run("token", "--aggregator", "nobody").exit_code == 2
+
+
+def test_a_demonstration_prints_a_token_that_works_until_its_next_start(estate, store) -> None:
+    ((who, name, first),) = make_tokens(estate, store, NOW)
+    assert (who, name) == ("token of Example aggregator", "example")
+    assert bearer(estate, store, first) is not None
+    make_tokens(estate, store, NOW)
+    assert bearer(estate, store, first) is None
 
 
 def test_how_people_write_power_and_time() -> None:
