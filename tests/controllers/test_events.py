@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controllers.events import (
     FLOOR_MARGIN_K,
@@ -17,8 +19,10 @@ from controllers.events import (
     undisturbed,
     with_recovery,
 )
+from controllers.fallback import fallback_schedule
 from controllers.linear import HighsPlanner
 from ems.domain.events import Direction, EventState, FlexEvent, FlexRequest, Instruction
+from ems.domain.plans import EventProblem
 from ems.domain.points import PointId
 from ems.domain.setpoints import Cause
 from ems.domain.wishes import Wish, WishKind
@@ -170,6 +174,40 @@ def test_instructions_say_what_is_promised_when(lab):
     assert limit_w(event, start + 1.5 * HOURS) == event.reference_w[3] - 4e3
     assert limit_w(event, start - HOURS) is None
     assert limit_w(replace(event, ended_at=start + HOURS), start + HOURS) is None
+
+
+@given(
+    seed=st.integers(0, 50),
+    pooled=st.booleans(),
+    direction=st.sampled_from(list(Direction)),
+    limits=st.lists(st.floats(-30e3, 30e3), min_size=4, max_size=4),
+    battery=st.booleans(),
+    reserve_wh=st.floats(0, 20e3),
+    cap_w=st.floats(0, 30e3),
+)
+def test_whatever_is_asked_the_plan_is_proven_best_in_its_own_terms(
+    lab, seed, pooled, direction, limits, battery, reserve_wh, cap_w
+):
+    problem = lab.problem(seed, homes=3, steps=8, pooled=pooled)
+    nothing = np.inf if direction is Direction.DOWN else -np.inf
+    asked = EventProblem(
+        event_id="event",
+        direction=direction,
+        limit_w=np.array([nothing, nothing, *limits, nothing, nothing]),
+        participants=frozenset({"A-01", "A-03"}),
+        battery=battery,
+        uncontrolled_w=np.full(8, 200.0),
+        start=lab.start,
+        until=lab.start + 3 * HOURS,
+        reserve_wh=reserve_wh,
+    )
+    cap = np.concatenate([np.full(6, np.inf), np.full(2, cap_w)])
+    problem = replace(problem, events=(asked,), recovery_import_w=cap)
+    schedule = HighsPlanner(lab.zone).plan(problem, DEADLINE_S)
+    own = fallback_schedule(problem)
+    assert schedule.objective_gbp <= own.objective_gbp + 1e-6
+    gap = schedule.objective_gbp - schedule.bound_gbp
+    assert -1e-6 <= gap <= 1e-3 * max(1.0, abs(schedule.objective_gbp))
 
 
 # --- dispatch -------------------------------------------------------------------------------
