@@ -97,3 +97,12 @@ def test_a_single_device_that_falls_silent_is_named(watched):
     watched.running.simulation.set_fault(silent)
     assert watched.live(timedelta(minutes=15)) == ["device_lost:A-04-meter.1", "home_cold:A-10.1"]
     watched.running.simulation.clear_fault("A-04-meter")
+
+
+@pytest.mark.long
+def test_a_day_of_the_demonstration_raises_no_other_alarm(
+    start: Callable[[int], Running], parameters: FieldParameters
+) -> None:
+    day = Watched(start(parameters.seed))
+    day.live(timedelta(hours=24))
+    assert [alarm.id for alarm in day.desk.all()] == ["home_cold:A-10.1"]
