@@ -39,6 +39,8 @@ HOUSEKEEPING_OFFSET_S = 2 * 3600.0 + 600.0
 PEOPLE_PERIOD_S = 3600.0
 PEOPLE_OFFSET_S = 2400.0
 """Whether a day has ended for the nightly rules is asked after an hour's roll-up."""
+CATCH_UP_WALL_S = 10.0
+"""Wall seconds that a dispatch waits for a plan that an event has made necessary."""
 PLAN_OFFSET_S = 90.0
 """Plans follow the half-hour's roll-up."""
 RELEASE_SENTENCE = "Handed back to your heating's own control because our controller was stopped."
@@ -142,12 +144,26 @@ class Control:
     async def dispatch(self, now: datetime) -> None:
         """Turn plans and readings into setpoints, and beat when every block was served.
 
-        An event that is new, changed, begins or ends is planned for first.
+        An event that is new, changed, begins or ends is planned for first, unless a plan is
+        under way. Planning that fails or hangs never stands in the way of a dispatch: homes
+        are then steered by the plan at hand, and by their schedules when that is too old.
         """
-        async with self._planning:
-            await asyncio.to_thread(self._plans.catch_up, now)
+        if not self._planning.locked():
+            await self._catch_up(now)
         await self._dispatcher.run(now)
         await asyncio.to_thread(self._store.beat, heartbeat(CONTROL, now))
+
+    async def _catch_up(self, now: datetime) -> None:
+        async def plan() -> None:
+            async with self._planning:
+                await asyncio.to_thread(self._plans.catch_up, now)
+
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(plan())), CATCH_UP_WALL_S)
+        except TimeoutError:
+            log.warning("planning_takes_long", waited_s=CATCH_UP_WALL_S)
+        except Exception:
+            log.exception("planning_failed")
 
     async def housekeep(self, now: datetime) -> None:
         """Fit homes; delete raw readings, forecasts and plans that are old."""
