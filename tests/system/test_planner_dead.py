@@ -16,6 +16,9 @@ from ems.service.guard import CONTROL
 from .conftest import Running
 
 
+DEMO_SEED = 1
+
+
 def fail(now: datetime) -> Any:
     raise RuntimeError("the planner is broken")
 
@@ -27,10 +30,10 @@ def hang(now: datetime) -> Any:
 
 @pytest.mark.parametrize("broken", [fail, hang])
 def test_homes_are_steered_without_a_planner(
-    start: Callable[[], Running], monkeypatch: pytest.MonkeyPatch, broken: Callable[..., Any]
+    start: Callable[[int], Running], monkeypatch: pytest.MonkeyPatch, broken: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(control_module, "CATCH_UP_WALL_S", 0.2)
-    running = start()
+    running = start(DEMO_SEED)
     monkeypatch.setattr(running.control._plans, "catch_up", broken)
 
     async def two_rounds() -> None:
