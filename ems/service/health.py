@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ems.domain.estate import Estate
-from ems.domain.ports import Store
+from ems.domain.points import PointId
+from ems.domain.ports import ActiveCommand, Store
+from ems.domain.setpoints import Applied, Deferred, SetpointRecord
 from ems.service.guard import CONTROL, GUARD, control_is_silent
 from ems.service.outages import outages
 
@@ -83,6 +85,25 @@ def _named(ids: list[str], most: int = 5) -> str:
     return ", ".join(ids[:most]) + rest
 
 
+def _failing(store: Store, commands: Sequence[ActiveCommand], now: datetime) -> list[str]:
+    """Return the points whose last setpoint failed.
+
+    A command that is on its way, or that waits because its register wears out, is none.
+    """
+    waiting = [command.point_id for command in commands if not command.confirmed]
+    if not waiting:
+        return []
+    last: dict[PointId, SetpointRecord] = {}
+    devices = [point_id.device_id for point_id in waiting]
+    for record in store.setpoints(devices, now - timedelta(days=1), now + timedelta(seconds=1)):
+        last.setdefault(record.setpoint.point_id, record)
+    return [
+        str(point_id)
+        for point_id in waiting
+        if point_id not in last or not isinstance(last[point_id].outcome, Applied | Deferred)
+    ]
+
+
 def health(estate: Estate, store: Store, now: datetime) -> Health:
     """Look at devices, plans, commands and processes at estate time ``now``."""
     rules = estate.control
@@ -111,7 +132,7 @@ def health(estate: Estate, store: Store, now: datetime) -> Health:
 
     commands = store.active_commands()
     confirmed = sum(command.confirmed for command in commands)
-    unconfirmed = [str(command.point_id) for command in commands if not command.confirmed]
+    unconfirmed = _failing(store, commands, now)
     if unconfirmed:
         problems.append(
             f"{len(unconfirmed)} setpoints not confirmed by read-back: {_named(unconfirmed)}"

@@ -15,7 +15,6 @@ from ems.service.guard import CONTROL
 
 from .conftest import Running
 
-
 DEMO_SEED = 1
 
 
