@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ems.demo.inprocess import SimulationBus
 from ems.domain.estate import Estate
+from ems.domain.points import PointId
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Reading
 from ems.domain.setpoints import Applied, Outcome, Setpoint
@@ -42,6 +43,12 @@ class Tape:
     async def poll(self, cadences: Collection[Cadence], now: datetime) -> list[Reading]:
         del cadences
         readings = self._bus.read_all(now) if self._bus else next(self._played)
+        self.read.append(readings)
+        return readings
+
+    async def look(self, point_ids: Collection[PointId], now: datetime) -> list[Reading]:
+        readings = await self._bus.look(point_ids, now) if self._bus else next(self._played)
+        assert [reading.point_id for reading in readings] == list(point_ids)
         self.read.append(readings)
         return readings
 
