@@ -171,6 +171,9 @@ def test_no_committed_reading_is_lost_when_control_is_killed(demo: Demo) -> None
 
 def test_a_second_control_process_is_refused(demo: Demo) -> None:
     demo.until_well()
+    lock = demo.state / "control.lock"
+    # A control process that was just started again may not have come so far yet.
+    until(lambda: lock.read_text().strip() == str(demo.pid("control")), 30.0)
     config = demo.state.parent / "estate.yaml"
     second = subprocess.run(
         [sys.executable, "-m", "ems.cli", "serve", "--config", config, "--state", demo.state],
