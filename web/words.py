@@ -51,6 +51,7 @@ CLASSES = {
     DeviceClass.ROOM_SENSOR: "Room sensor",
     DeviceClass.INVERTER: "Solar inverter",
     DeviceClass.BATTERY: "Battery",
+    DeviceClass.HEAT_METER: "Heat meter",
 }
 ROLES = {
     "home_meter": "Home's meter",

@@ -22,6 +22,7 @@ class DeviceClass(StrEnum):
     ROOM_SENSOR = "room_sensor"
     INVERTER = "inverter"
     BATTERY = "battery"
+    HEAT_METER = "heat_meter"
 
 
 class PointKind(StrEnum):
@@ -86,6 +87,9 @@ def _state(name: str, low: float, high: float, description: str) -> CanonicalPoi
 OPERATING_STATES = {0: "off", 1: "hot water", 2: "heating", 3: "defrost", 4: "cooling", 5: "other"}
 """Meaning of a heat pump's ``operating_state``."""
 
+BATTERY_STATES = {0: "idle", 1: "charging", 2: "discharging", 3: "fault", 4: "asleep", 5: "working"}
+"""Meaning of a battery's ``battery_state``; "working" where the maker tells no more."""
+
 SG_READY_MODES = {1: "blocked", 2: "normal", 3: "encouraged", 4: "ordered"}
 """Meaning of a heat pump's ``sg_mode`` (SG Ready label, four states)."""
 
@@ -97,6 +101,11 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _gauge("power_l2_w", "W", -1e6, 1e6, "active power of phase 2, import positive"),
         _gauge("power_l3_w", "W", -1e6, 1e6, "active power of phase 3, import positive"),
         _gauge("voltage_v", "V", 150, 300, "voltage, phase to neutral"),
+        _gauge("voltage_l2_v", "V", 150, 300, "voltage of phase 2 to neutral"),
+        _gauge("voltage_l3_v", "V", 150, 300, "voltage of phase 3 to neutral"),
+        _gauge("current_l1_a", "A", -6000, 6000, "current of phase 1"),
+        _gauge("current_l2_a", "A", -6000, 6000, "current of phase 2"),
+        _gauge("current_l3_a", "A", -6000, 6000, "current of phase 3"),
         _gauge("frequency_hz", "Hz", 45, 55, "mains frequency"),
         _counter("energy_import_kwh", "kWh", 1e9, "imported energy"),
         _counter("energy_export_kwh", "kWh", 1e9, "exported energy"),
@@ -122,6 +131,16 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _state("sg_mode", 1, 4, "SG Ready mode: see SG_READY_MODES"),
         _gauge("room_setpoint_c", "°C", 5, 35, "room temperature asked for"),
         _gauge("tank_setpoint_c", "°C", 20, 85, "hot-water temperature asked for"),
+        _gauge("flow_setpoint_c", "°C", 5, 80, "water temperature asked for"),
+        _gauge("compressor_hz", "Hz", 0, 200, "speed of the compressor"),
+        _gauge("power_limit_w", "W", 0, 50e3, "greatest electric power allowed"),
+        _counter("energy_kwh", "kWh", 1e9, "electricity used since commissioning"),
+        _counter("heating_heat_kwh", "kWh", 1e9, "heat to the rooms since commissioning"),
+        _counter("hot_water_heat_kwh", "kWh", 1e9, "heat to the tank since commissioning"),
+        _state("hot_water_allowed", 0, 1, "heating the tank allowed"),
+        _state("sg_state", 1, 4, "SG Ready mode in force by the device's account"),
+        _state("sg_control", 0, 1, "SG Ready is commanded over Modbus"),
+        _state("link_fault", 0, 1, "its own gateway does not hear the heat pump"),
     ),
     DeviceClass.ROOM_SENSOR: (
         _gauge("temperature_c", "°C", -20, 50, "living-room temperature"),
@@ -138,10 +157,28 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _gauge("soc_pct", "%", 0, 100, "state of charge"),
         _counter("energy_charged_kwh", "kWh", 1e9, "energy charged since commissioning"),
         _counter("energy_discharged_kwh", "kWh", 1e9, "energy discharged since commissioning"),
+        _gauge("grid_power_w", "W", -2e6, 2e6, "at its own grid meter, import positive"),
+        _gauge("pv_power_w", "W", -2e6, 2e6, "of its own panels; generation is negative"),
+        _gauge("frequency_hz", "Hz", 45, 55, "mains frequency"),
+        _gauge("charge_power_max_w", "W", 0, 2e6, "greatest power it can charge with now"),
+        _gauge("discharge_power_max_w", "W", 0, 2e6, "greatest power it can give now"),
+        _state("battery_state", 0, 5, "what it is doing: see BATTERY_STATES"),
         _state("battery_mode", 0, 5, "the maker's storage mode"),
+        _state("remote_control", 0, 1, "follows commands over Modbus"),
+        _state("charge_command", 0, 7, "the maker's code for charging and discharging"),
+        _gauge("charge_power_limit_w", "W", 0, 2e6, "charging power asked for or allowed"),
+        _gauge("discharge_power_limit_w", "W", 0, 2e6, "discharging power asked for or allowed"),
+        _gauge("reserve_soc_pct", "%", 0, 100, "charge below which it does not discharge"),
         _gauge("battery_power_setpoint_w", "W", -2e6, 2e6, "power asked for, charging positive"),
         _gauge("remote_timeout_s", "s", 0, 65535, "how long a remote command lasts unrefreshed"),
-        _state("remote_timeout_action", 0, 1, "what the device does when it lapses"),
+        _state("remote_timeout_action", 0, 7, "what the device does when it lapses"),
+    ),
+    DeviceClass.HEAT_METER: (
+        _gauge("heat_w", "W", -2e6, 2e6, "heat delivered"),
+        _gauge("flow_temperature_c", "°C", -20, 180, "water going to the rooms"),
+        _gauge("return_temperature_c", "°C", -20, 180, "water coming back"),
+        _gauge("flow_rate_lpm", "l/min", 0, 50e3, "water flow"),
+        _counter("heat_kwh", "kWh", 1e9, "heat delivered since commissioning"),
     ),
 }
 

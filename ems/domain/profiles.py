@@ -70,12 +70,50 @@ class Rounding(StrEnum):
     """Never below what was asked for: a room setpoint that rounds down may break a floor."""
 
 
+class Transport(StrEnum):
+    """How a device may be reached."""
+
+    TCP = "tcp"
+    RTU = "rtu"
+    RTU_OVER_TCP = "rtu_over_tcp"
+    TLS = "tls"
+    VENDOR = "vendor"
+    """A framing of the maker's own: only through a gateway that translates it."""
+
+
 class Cadence(StrEnum):
     """How often a point is read; the service maps each to seconds."""
 
     FAST = "fast"
     NORMAL = "normal"
     SLOW = "slow"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityCheck:
+    """A register that tells model or firmware; to be right before anything is written.
+
+    Attributes
+    ----------
+    what
+        What it tells, in words, e.g. ``type of unit``.
+    space, address
+        Where it is: one register.
+    accepted
+        Values, under ``mask``, for which the profile is known to fit.
+    mask
+        Bits that count.
+    """
+
+    what: str
+    space: Space
+    address: int
+    accepted: tuple[int, ...]
+    mask: int = 0xFFFF
+
+    def fits(self, register: int) -> bool:
+        """Return whether a register's content is that of a device of this profile."""
+        return register & self.mask in self.accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +201,10 @@ class PointMap:
     max_rise_per_h
         For counters: greatest physical rise an hour, in the point's unit; a faster rise
         is ``OUT_OF_RANGE``.
+    write_only
+        The register cannot be read: it is not polled, and a write to it is not confirmed.
+    sources
+        Which of the profile's sources say so, counted from 0; empty for all of them.
     """
 
     point: str
@@ -184,6 +226,8 @@ class PointMap:
     repeat: int = 1
     lead: tuple[int, ...] = ()
     max_rise_per_h: float | None = None
+    write_only: bool = False
+    sources: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +276,22 @@ class DeviceProfile:
         device behind it: its other values are then ``STALE``.
     sources
         Where the addresses come from.
+    transports
+        How it may be reached; empty where nothing is known.
+    tcp_port, serial, unit_id
+        As delivered: port, serial line (e.g. ``9600 8N1``) and unit id; ``None`` where not
+        known or set during installation.
+    one_connection
+        It serves one client only, and a second one throws the first out.
+    after_connect_s, between_frames_s
+        Pause after connecting and between two requests [s, wall time].
+    timeout_s
+        How long it may take to answer [s, wall time]; ``None`` where the gateway's own
+        time is enough.
+    identity
+        What must be right before anything is written.
+    setup
+        What must be set at the device by hand, a sentence each.
     """
 
     id: str
@@ -251,3 +311,13 @@ class DeviceProfile:
     composed: Mapping[str, tuple[tuple[str, int], ...]] | None = None
     link_lost: tuple[str, float] | None = None
     sources: tuple[str, ...] = ()
+    transports: tuple[Transport, ...] = ()
+    tcp_port: int | None = None
+    serial: str | None = None
+    unit_id: int | None = None
+    one_connection: bool = False
+    after_connect_s: float = 0.0
+    between_frames_s: float = 0.0
+    timeout_s: float | None = None
+    identity: tuple[IdentityCheck, ...] = ()
+    setup: tuple[str, ...] = ()

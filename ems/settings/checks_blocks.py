@@ -18,6 +18,7 @@ _CLASS_WORDS = {
     DeviceClass.ROOM_SENSOR: "a room sensor",
     DeviceClass.INVERTER: "an inverter",
     DeviceClass.BATTERY: "a battery",
+    DeviceClass.HEAT_METER: "a heat meter",
 }
 
 _NEEDED = {
@@ -26,6 +27,7 @@ _NEEDED = {
     DeviceClass.ROOM_SENSOR: ("temperature_c",),
     DeviceClass.INVERTER: ("power_w",),
     DeviceClass.BATTERY: ("power_w", "soc_pct", "battery_power_setpoint_w"),
+    DeviceClass.HEAT_METER: (),
 }
 """Points without which a device of a class is of no use."""
 
