@@ -38,6 +38,8 @@ class DataType(StrEnum):
     FLOAT32 = "float32"
     SIGN_MAGNITUDE_10000 = "sign_magnitude_10000"
     """Raw values from 10000 up mean minus (raw - 10000)."""
+    OPPOSED_INT16 = "opposed_int16"
+    """Two registers, signed: minus the value, then the value; any other pair is no value."""
 
     @property
     def registers(self) -> int:
@@ -49,6 +51,7 @@ _REGISTERS = {
     DataType.INT32: 2,
     DataType.UINT32: 2,
     DataType.FLOAT32: 2,
+    DataType.OPPOSED_INT16: 2,
     DataType.INT64: 4,
     DataType.UINT64: 4,
 }
@@ -251,6 +254,13 @@ class DeviceProfile:
     bridge_gaps
         Whether a block read may cross addresses that no point uses: the device answers
         for them (with whatever it likes).
+    after_connect_s
+        How long to wait after connecting before the first request [s].
+    between_frames_s
+        Least silence between a frame on the connection and a request to this device [s].
+    one_connection
+        The device or its gateway takes one connection only; a second one throws the first
+        out, so that nothing else may connect while the service runs.
     constants
         Registers with fixed contents by space and address: markers and model headers;
         served by the simulated field.
@@ -302,6 +312,9 @@ class DeviceProfile:
     high_word_first: bool = True
     max_block: int = 125
     bridge_gaps: bool = False
+    after_connect_s: float = 0.0
+    between_frames_s: float = 0.0
+    one_connection: bool = False
     constants: Mapping[Space, Mapping[int, int]] | None = None
     identified_by: Mapping[Space, tuple[int, ...]] | None = None
     write_function: str = "auto"
