@@ -254,13 +254,6 @@ class DeviceProfile:
     bridge_gaps
         Whether a block read may cross addresses that no point uses: the device answers
         for them (with whatever it likes).
-    after_connect_s
-        How long to wait after connecting before the first request [s].
-    between_frames_s
-        Least silence between a frame on the connection and a request to this device [s].
-    one_connection
-        The device or its gateway takes one connection only; a second one throws the first
-        out, so that nothing else may connect while the service runs.
     constants
         Registers with fixed contents by space and address: markers and model headers;
         served by the simulated field.
@@ -312,9 +305,6 @@ class DeviceProfile:
     high_word_first: bool = True
     max_block: int = 125
     bridge_gaps: bool = False
-    after_connect_s: float = 0.0
-    between_frames_s: float = 0.0
-    one_connection: bool = False
     constants: Mapping[Space, Mapping[int, int]] | None = None
     identified_by: Mapping[Space, tuple[int, ...]] | None = None
     write_function: str = "auto"

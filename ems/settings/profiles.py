@@ -84,9 +84,6 @@ class _Profile(_Strict):
     word_order: Literal["high_first", "low_first"] = "high_first"
     max_block: Annotated[int, Field(ge=1, le=125)]
     bridge_gaps: bool = False
-    after_connect_s: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = 0.0
-    between_frames_s: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
-    one_connection: bool = False
     write_function: Literal["auto", "fc16"] = "auto"
     sources: Annotated[tuple[str, ...], Field(min_length=1)]
     constants: dict[Space, dict[_Register, _Register]] = {}
@@ -370,9 +367,6 @@ def _to_domain(raw: _Profile) -> DeviceProfile:
         high_word_first=raw.word_order == "high_first",
         max_block=raw.max_block,
         bridge_gaps=raw.bridge_gaps,
-        after_connect_s=raw.after_connect_s,
-        between_frames_s=raw.between_frames_s,
-        one_connection=raw.one_connection,
         constants=raw.constants or None,
         identified_by=raw.identified_by or None,
         write_function=raw.write_function,
