@@ -9,7 +9,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, ExecError, PlatformError
 
-KERNELS = ["rollup"]
+KERNELS = ["decode", "rollup"]
+
+EXACT = ["-ffp-contract=off"]
+"""Each operation is rounded by itself, as in Python: a kernel equals its twin to the bit."""
 
 
 class BuildKernels(build_ext):
@@ -30,7 +33,10 @@ class BuildKernels(build_ext):
 setup(
     cmdclass={"build_ext": BuildKernels},
     ext_modules=cythonize(
-        [Extension(f"ext._{name}", [f"ext/_{name}.pyx"]) for name in KERNELS],
+        [
+            Extension(f"ext._{name}", [f"ext/_{name}.pyx"], extra_compile_args=EXACT)
+            for name in KERNELS
+        ],
         build_dir="build/cython",
         compiler_directives={"language_level": 3, "embedsignature": True},
     ),
