@@ -151,6 +151,9 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _counter("energy_generated_kwh", "kWh", 1e9, "energy generated since commissioning"),
         _state("inverter_state", 1, 8, "SunSpec operating state"),
         _gauge("frequency_hz", "Hz", 45, 55, "mains frequency"),
+        _gauge("power_limit_pct", "%", 0, 100, "greatest active power, of the rated power"),
+        _state("power_limit_on", 0, 1, "the limit is in force"),
+        _gauge("power_limit_timeout_s", "s", 0, 65535, "how long a limit lasts unrefreshed"),
     ),
     DeviceClass.BATTERY: (
         _gauge("power_w", "W", -2e6, 2e6, "charging positive, discharging negative"),
@@ -162,6 +165,8 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _gauge("frequency_hz", "Hz", 45, 55, "mains frequency"),
         _gauge("charge_power_max_w", "W", 0, 2e6, "greatest power it can charge with now"),
         _gauge("discharge_power_max_w", "W", 0, 2e6, "greatest power it can give now"),
+        _gauge("soh_pct", "%", 0, 100, "state of health"),
+        _gauge("capacity_kwh", "kWh", 0, 1e6, "rated energy"),
         _state("battery_state", 0, 5, "what it is doing: see BATTERY_STATES"),
         _state("battery_mode", 0, 5, "the maker's storage mode"),
         _state("remote_control", 0, 1, "follows commands over Modbus"),

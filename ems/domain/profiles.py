@@ -295,6 +295,9 @@ class DeviceProfile:
         What must be right before anything is written.
     setup
         What must be set at the device by hand, a sentence each.
+    discovery
+        ``"sunspec"`` where the addresses are found on the device by walking its models; those
+        of the profile are then a nominal device's. ``None`` where they are fixed.
     """
 
     id: str
@@ -324,3 +327,4 @@ class DeviceProfile:
     timeout_s: float | None = None
     identity: tuple[IdentityCheck, ...] = ()
     setup: tuple[str, ...] = ()
+    discovery: str | None = None
