@@ -16,9 +16,23 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.points import POINTS
 from ems.domain.profiles import DataType, DeviceProfile, PointMap, Space
 from ems.domain.readings import Quality
+from ext.decode_reference import Kind, ValueSpec, decode_value, scaled
+
+KINDS = {
+    DataType.BOOL: Kind.UNSIGNED,
+    DataType.INT16: Kind.SIGNED,
+    DataType.UINT16: Kind.UNSIGNED,
+    DataType.INT32: Kind.SIGNED,
+    DataType.UINT32: Kind.UNSIGNED,
+    DataType.INT64: Kind.SIGNED,
+    DataType.UINT64: Kind.UNSIGNED,
+    DataType.FLOAT32: Kind.FLOAT,
+    DataType.SIGN_MAGNITUDE_10000: Kind.SIGN_MAGNITUDE_10000,
+    DataType.OPPOSED_INT16: Kind.OPPOSED_INT16,
+}
+"""What the raw whole of each named decoder stands for."""
 
 _SIGNED = frozenset({DataType.INT16, DataType.INT32, DataType.INT64})
-_NO_SCALE_FACTOR = 0x8000
 _FLOAT_NAN = 0x7FC00000
 _FLOAT = struct.Struct(">f")
 
@@ -38,6 +52,8 @@ class PointCodec:
         Plausible range of the canonical point.
     high_word_first
         Word order of values wider than a register.
+    spec
+        The same for :mod:`ext.decode` and its twin.
     """
 
     point: PointMap
@@ -45,6 +61,25 @@ class PointCodec:
     high: float
     high_word_first: bool
     _code_of: Mapping[int, int] = field(repr=False, default_factory=dict)
+    spec: ValueSpec = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        point = self.point
+        spec = ValueSpec(
+            KINDS[point.data_type],
+            point.data_type.registers,
+            high_word_first=self.high_word_first,
+            scale=point.scale,
+            offset=point.offset,
+            sign=point.sign,
+            has_factor=point.scale_factor_address is not None,
+            sentinels=point.sentinels,
+            codes=point.codes,
+            keep_other_codes=point.keep_other_codes,
+            low=self.low,
+            high=self.high,
+        )
+        object.__setattr__(self, "spec", spec)
 
     def decode(self, registers: Sequence[int], scale_factor: int | None = None) -> Decoded:
         """Return value and quality.
@@ -62,33 +97,7 @@ class PointCodec:
             ``SENTINEL`` and ``OUT_OF_RANGE`` without a meaning come with ``nan``; an
             implausible number comes as it is, marked ``OUT_OF_RANGE``.
         """
-        value, quality = self._value(registers, scale_factor)
-        if quality is not Quality.GOOD:
-            return math.nan, quality
-        codes = self.point.codes
-        if codes is not None:
-            code = codes.get(round(value))
-            if code is not None:
-                value = float(code)
-            elif not self.point.keep_other_codes:
-                return math.nan, Quality.OUT_OF_RANGE
-        return value, Quality.GOOD if self.low <= value <= self.high else Quality.OUT_OF_RANGE
-
-    def _value(self, registers: Sequence[int], scale_factor: int | None) -> Decoded:
-        point = self.point
-        raw = self._whole(registers)
-        number = _to_number(point.data_type, raw)
-        exponent = 0
-        if raw in point.sentinels or math.isnan(number):
-            return math.nan, Quality.SENTINEL
-        if point.scale_factor_address is not None:
-            if scale_factor is None or scale_factor == _NO_SCALE_FACTOR:
-                return math.nan, Quality.SENTINEL
-            exponent = scale_factor - 0x10000 if scale_factor > 0x7FFF else scale_factor
-        if math.isinf(number) or not -10 <= exponent <= 10:
-            return math.nan, Quality.OUT_OF_RANGE
-        value = point.sign * (_scaled(number, point.scale, exponent) + point.offset)
-        return value + 0.0, Quality.GOOD  # adding 0.0 turns a flipped -0.0 into 0.0
+        return decode_value(self.spec, registers, scale_factor)
 
     def encode(self, value: float, exponent: int | None = None) -> list[int]:
         """Return the registers (or the bit) that mean ``value``.
@@ -115,7 +124,7 @@ class PointCodec:
             exponent = 0
         elif exponent is None:
             exponent = point.served_scale_factor
-        number = _scaled(number, 1.0 / point.scale, -exponent)
+        number = scaled(number, 1.0 / point.scale, -exponent)
         if point.data_type is DataType.FLOAT32:
             return self._words(self._float_raw(number, value))
         raw = _to_raw(point.data_type, round(number))
@@ -163,14 +172,6 @@ class PointCodec:
             value="nan",
             remedy="Encode a number, or do not answer at all.",
         )
-
-    def _whole(self, registers: Sequence[int]) -> int:
-        if len(registers) == 1:
-            return registers[0]
-        raw = 0
-        for register in registers if self.high_word_first else reversed(registers):
-            raw = raw << 16 | register
-        return raw
 
     def _words(self, raw: int) -> list[int]:
         count = self.point.data_type.registers
@@ -265,35 +266,6 @@ def register_image(
     return image
 
 
-def _scaled(number: float, scale: float, exponent: int) -> float:
-    """Return ``number * scale * 10**exponent``, dividing where that is exact.
-
-    215 at a scale of 0.1 is 21.5, not 21.500000000000004.
-    """
-    if abs(scale) < 1:
-        inverse = 1.0 / scale
-        number = number / round(inverse) if _is_whole(inverse) else number * scale
-    else:
-        number *= round(scale) if _is_whole(scale) else scale
-    power = 10.0 ** abs(exponent)
-    return number / power if exponent < 0 else number * power
-
-
-def _is_whole(number: float) -> bool:
-    return abs(number - round(number)) < 1e-9 * abs(number)
-
-
-def _to_number(data_type: DataType, raw: int) -> float:
-    if data_type is DataType.FLOAT32:
-        return float(_FLOAT.unpack(raw.to_bytes(4))[0])
-    if data_type in _SIGNED:
-        bits = 16 * data_type.registers
-        return raw - (1 << bits) if raw >> (bits - 1) else raw
-    if data_type is DataType.SIGN_MAGNITUDE_10000:
-        return 10000 - raw if raw >= 10000 else raw
-    return raw
-
-
 def _to_raw(data_type: DataType, number: int) -> int | None:
     """Return the unsigned whole that means ``number``, or ``None`` where none does."""
     if data_type is DataType.BOOL:
@@ -303,7 +275,14 @@ def _to_raw(data_type: DataType, number: int) -> int | None:
         if number < 0:
             return 10000 - number if 10000 - number <= 0xFFFF else None
         return number if number < 10000 else None
+    if data_type is DataType.OPPOSED_INT16:
+        return _opposed(number & 0xFFFF) if -0x7FFF <= number <= 0x7FFF else None
     low, high = 0, (1 << bits) - 1
     if data_type in _SIGNED:
         low, high = -(1 << bits - 1), (1 << bits - 1) - 1
     return number & (1 << bits) - 1 if low <= number <= high else None
+
+
+def _opposed(low: int) -> int:
+    """Return the whole of two registers of which the first is minus the second."""
+    return (-low & 0xFFFF) << 16 | low
