@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ems.domain.comfort import FLOOR_C
 from ems.domain.points import DeviceClass
-from ems.domain.profiles import DeviceProfile
+from ems.domain.profiles import Confidence, DeviceProfile
 from ems.settings.document import path_text
 from ems.settings.nodes import Node, section_names
 
@@ -117,6 +117,9 @@ def _heat_pump(pump: Node, register: _Register) -> None:
         ]
         remedy = f"It can be steered by: {', '.join(offered) or 'nothing'}."
         pump["actuator"].refuse(f"{profile.id} cannot be steered in this way", remedy)
+    elif mapped.confidence is Confidence.C:
+        problem = f"the address of {point} in {profile.id} is uncertain (confidence C)"
+        pump["actuator"].refuse(problem, "Confirm it on the device, then raise its confidence.")
 
 
 def _limits(limits: Node) -> None:

@@ -14,7 +14,7 @@ vendor: Maker
 model: One
 device_class: meter
 max_block: 10
-sources: [the maker's manual]
+sources: [the maker's manual, a measurement on site]
 points:
   power_w: {space: input, address: 12, type: float32, unit: W, cadence: fast, confidence: A}
 """
@@ -24,7 +24,7 @@ vendor: Maker
 model: Two
 device_class: heat_pump
 max_block: 10
-sources: [the maker's manual]
+sources: [the maker's manual, a measurement on site]
 points:
   room_setpoint_c:
     space: holding
@@ -114,7 +114,6 @@ def test_a_faulty_reading_is_refused(tmp_path, path, value, where, says):
 @pytest.mark.parametrize(
     ("path", "value", "where", "says"),
     [
-        ("points/room_setpoint_c/confidence", "C", "write", "confidence C"),
         ("points/room_setpoint_c/space", "input", "write", "cannot be written"),
         ("points/room_setpoint_c/write/low", 31, "write.low", "is above high"),
         ("points/room_setpoint_c/write/low", 1, "write.low", "plausible range"),
