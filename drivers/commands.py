@@ -85,6 +85,9 @@ class Commander:
     ) -> Outcome:
         """Bring one point to a value; see :class:`ems.domain.ports.FieldBus`."""
         name = setpoint.point_id.point
+        failed = await _found(session, name, urgent)
+        if failed is not None:
+            return failed
         rule = _rule(session, name)
         target = quantise(setpoint.value, rule)
         if target is None:
@@ -132,6 +135,9 @@ class Commander:
         that no old command waits for the next time) and its outcome counts. Elsewhere
         the release value is all there is.
         """
+        failed = await _found(session, setpoint.point_id.point, urgent=True)
+        if failed is not None:
+            return failed
         release = session.profile.release
         if not release:
             return await self.apply(session, setpoint, now, urgent=True)
@@ -239,8 +245,25 @@ class Commander:
         return until if now < until else None
 
 
-def _rule(session: DeviceSession, name: str) -> WriteRule:
+async def _found(session: DeviceSession, name: str, urgent: bool) -> Outcome | None:
+    """Find a device's own addresses and bounds, where they are discovered, before a command."""
+    _rule(session, name)
+    if session.device.profile.discovery is None:
+        return None
+    refused = _left_alone(session, urgent)
+    if refused is not None:
+        return refused
+    fault = await session.identify(Priority.WRITE)
+    if fault is not None:
+        return _failure(fault)
     point = session.profile.points.get(name)
+    if point is None or point.write is None:
+        return Rejected(2, "its models offer no such point to write")
+    return None
+
+
+def _rule(session: DeviceSession, name: str) -> WriteRule:
+    point = session.profile.points.get(name, session.device.profile.points.get(name))
     if point is None or point.write is None:
         raise InvalidInputError(
             "this point cannot be written",

@@ -28,13 +28,13 @@ has answered until then, the gateway is taken for dead."""
 def names_for(session: DeviceSession, cadences: Collection[Cadence]) -> tuple[str, ...]:
     """Return the register points of a device that belong to these cadences."""
     return tuple(
-        name for name, point in session.profile.points.items() if point.cadence in cadences
+        name for name, point in session.device.profile.points.items() if point.cadence in cadences
     )
 
 
 def asked_points(session: DeviceSession, names: Sequence[str]) -> tuple[str, ...]:
     """Return the points that a reading is owed for: these, and what is composed of them."""
-    composed = session.profile.composed or {}
+    composed = session.device.profile.composed or {}
     return (
         *names,
         *(state for state, flags in composed.items() if all(flag in names for flag, _ in flags)),

@@ -18,10 +18,12 @@ from drivers.blocks import Block, BlockPlan, Knowledge, identity_blocks, learn, 
 from drivers.codec import Decoded, PointCodec, WriteMessage
 from drivers.line import GATEWAY_CODES, Backoff, GatewayLine, Priority
 from drivers.quality import CounterState, judge_counter
+from drivers.sunspec import BODIES, DISCOVERY, Discovery, discover
+from drivers.sunspec_walk import BASES, Layout, walk
 from drivers.transport import EXCEPTIONS, Answer, Broken, Malformed, Refusal, Reply, Silence
 from ems.domain.estate import Device
 from ems.domain.points import PointId
-from ems.domain.profiles import DeviceProfile
+from ems.domain.profiles import DeviceProfile, Space
 from ems.domain.readings import Quality
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,9 @@ Values = dict[str, Decoded]
 
 RELEARN_AFTER = timedelta(hours=1)
 """Holes are asked for again after this long (estate time): a gateway may have misspoken."""
+
+LAYOUT_TRIES = 2
+"""A device whose models moved is walked anew once before it counts as faulty."""
 
 ILLEGAL = (1, 2, 3)
 """Exceptions that speak of the request, not of the device's state."""
@@ -99,15 +104,23 @@ class DeviceSession:
         self._knowledge = Knowledge()
         self._plans: dict[tuple[str, ...], BlockPlan] = {}
         self._counters: dict[str, CounterState] = {}
-        self._identified = not device.profile.identified_by
+        self._discovers = device.profile.discovery == DISCOVERY
+        self._discovery: Discovery | None = None
+        self._bases: tuple[int, ...] = BASES
+        self._identified = not (device.profile.identified_by or self._discovers)
         self.link_lost = False
         self._answered = False
         self._learnt_at: datetime | None = None
 
     @property
     def profile(self) -> DeviceProfile:
-        """The device's register map."""
-        return self.device.profile
+        """The device's register map: its own where that was discovered."""
+        return self._discovery.profile if self._discovery else self.device.profile
+
+    @property
+    def discovery(self) -> Discovery | None:
+        """What was found on a device whose addresses are discovered; ``None`` before that."""
+        return self._discovery
 
     async def read(
         self,
@@ -122,17 +135,30 @@ class DeviceSession:
         Blocks that the device refuses as illegal are split and tried again at once, so
         that one missing register costs one value.
         """
-        if not self._identified:
-            fault = await self._identify(priority, timeout_s)
+        for _ in range(LAYOUT_TRIES):
+            fault = await self.identify(priority, timeout_s)
             if fault is not None:
                 return Result({}, fault)
+            result = await self._read(names, now, priority, timeout_s)
+            if result is not None:
+                return result
+            log.warning("device_changed", device=self.device.id)
+            self._forget()
+            self._identified = False
+        return Result({}, Malformed("its models are not where they were"))
+
+    async def _read(
+        self, names: tuple[str, ...], now: datetime, priority: Priority, timeout_s: float | None
+    ) -> Result | None:
+        """Read by plan; ``None`` where a discovered device has another layout now."""
         if self._learnt_at is not None and now - self._learnt_at > RELEARN_AFTER:
             self._forget()
         refusal: Reply | None = None
         while True:
             current = self._plan(names)
             replies: list[tuple[int, ...] | None] = []
-            fault, refused = None, None
+            fault: Reply | None = None
+            refused: Block | None = None
             for block in current.blocks:
                 reply = await self._read_block(block, priority, timeout_s)
                 match reply:
@@ -150,6 +176,8 @@ class DeviceSession:
             if refused is None:
                 if not self._answered and not current.blocks:
                     fault = refusal
+                if self._discovery and fault is None and not self._in_place(current, replies):
+                    return None
                 return Result(self._decode(current, replies, now), fault)
             self._knowledge = learn(self._knowledge, refused)
             self._learnt_at = self._learnt_at or now
@@ -186,7 +214,7 @@ class DeviceSession:
         """
         self._forget()
         self._answered = False
-        self._identified = not self.profile.identified_by
+        self._identified = not (self.device.profile.identified_by or self._discovers)
         if self.backoff.fail(self.line.wall()):
             log.warning("device_lost", device=self.device.id, detail=describe(reply))
 
@@ -204,6 +232,45 @@ class DeviceSession:
             priority=priority,
             timeout_s=timeout_s,
         )
+
+    async def identify(
+        self, priority: Priority = Priority.READ, timeout_s: float | None = None
+    ) -> Reply | None:
+        """Make sure once that this is such a device, and find its addresses where need be.
+
+        Returns the reply that stopped it, ``None`` where nothing did or it was done before.
+        """
+        if self._identified:
+            return None
+        if self._discovers:
+            return await self._discover(priority, timeout_s)
+        return await self._identify(priority, timeout_s)
+
+    async def _discover(self, priority: Priority, timeout_s: float | None) -> Reply | None:
+        async def read(address: int, count: int) -> Reply:
+            block = Block(None, Space.HOLDING, address, count, ())
+            return await self._read_block(block, priority, timeout_s)
+
+        found = await walk(read, BODIES, self._bases)
+        if not isinstance(found, Layout):
+            if isinstance(found, Silence):
+                # Some devices do not answer for an address that they lack: look elsewhere next.
+                self._bases = (*self._bases[1:], self._bases[0])
+            return found
+        before = self._discovery
+        if before is None or before.layout.models != found.models:
+            log.info(
+                "device_discovered",
+                device=self.device.id,
+                base=found.base,
+                models=[model.id for model in found.models],
+            )
+        self._discovery = discover(self.device.profile, found)
+        self._bases = (found.base, *(base for base in BASES if base != found.base))
+        self._codecs = self._discovery.codecs
+        self._plans.clear()
+        self._identified = True
+        return None
 
     async def _identify(self, priority: Priority, timeout_s: float | None) -> Reply | None:
         for block in identity_blocks(self.profile):
@@ -224,7 +291,10 @@ class DeviceSession:
     def _plan(self, names: tuple[str, ...]) -> BlockPlan:
         found = self._plans.get(names)
         if found is None:
-            found = plan(self.profile, self._codecs, names, self._knowledge)
+            profile, asked = self.profile, names
+            if self._discovery is not None:
+                profile, asked = self._discovery.readable, self._discovery.expand(names)
+            found = plan(profile, self._codecs, asked, self._knowledge)
             self._plans[names] = found
         return found
 
@@ -251,7 +321,34 @@ class DeviceSession:
             if limit is not None and quality is Quality.GOOD:
                 quality = self._judge(slot.point, value, now, limit)
             values[slot.point] = value, quality
-        return self._compose(self._mark_stale(values))
+        return self._compose(self._mark_stale(self._add_up(values, now)))
+
+    def _in_place(self, current: BlockPlan, replies: Sequence[tuple[int, ...] | None]) -> bool:
+        """Tell whether the models of a discovered device are where the walk found them."""
+        found = self._discovery
+        if found is None:
+            return True
+        headers = [slot for slot in current.slots if found.is_header(slot.point)]
+        absent = any(found.is_header(name) for name in current.absent)
+        for slot in headers:
+            registers = replies[slot.value.block] if slot.value.block < len(replies) else None
+            if registers is not None:
+                start = slot.value.offset
+                _, quality = slot.codec.decode(registers[start : start + slot.value.width])
+                absent = absent or quality is not Quality.GOOD
+        return not absent
+
+    def _add_up(self, values: Values, now: datetime) -> Values:
+        found = self._discovery
+        if found is None:
+            return values
+        values = found.collapse(values)
+        for name in found.sums:
+            limit = found.profile.points[name].max_rise_per_h
+            if limit is not None and name in values and values[name][1] is Quality.GOOD:
+                value = values[name][0]
+                values[name] = value, self._judge(name, value, now, limit)
+        return values
 
     def _judge(self, point: str, value: float, now: datetime, limit: float) -> Quality:
         quality, state, anew = judge_counter(self._counters.get(point), value, now, limit)
