@@ -15,12 +15,22 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from controllers.battery import battery_intent, battery_now_w
-from controllers.comfort import Wanted, lowest_c, release_c, spread_s, wanted_at, wish_in_force
+from controllers.comfort import (
+    DIAL_SAME_K,
+    Wanted,
+    dial_c,
+    lowest_c,
+    release_c,
+    spread_s,
+    wanted_at,
+    wish_in_force,
+    with_dials,
+)
 from controllers.events import FLOOR_MARGIN_K
-from controllers.helping import Helping, helping
+from controllers.helping import COMING_BACK, Helping, helping
 from controllers.intent import Intent, down, up, waits, write_rule
 from controllers.reasons import degrees
-from controllers.safety import Home, take_turns, within_bounds
+from controllers.safety import Home, within_bounds, within_limits
 from ems.domain.estate import Actuator, Block, ControlRules, Device, Dwelling
 from ems.domain.events import FlexEvent, Undisturbed
 from ems.domain.plans import HomePlan, Schedule
@@ -28,7 +38,7 @@ from ems.domain.points import PointId
 from ems.domain.readings import Snapshot
 from ems.domain.setpoints import Cause, Setpoint
 from ems.domain.thermal import ThermalEstimate
-from ems.domain.wishes import Wish, WishKind
+from ems.domain.wishes import FROST_LIMIT_C, Wish, WishKind
 
 ROOM_MAX_AGE_S = 900.0
 """A room reading older than this [s] steers nothing."""
@@ -116,7 +126,7 @@ def dispatch(
     previous
         The last setpoint of each point, for hysteresis; empty after a cold start.
     wishes
-        Residents' wishes by home.
+        Residents' wishes by home; what they set at heat pumps' own dials is added here.
     events
         Events of this block that are accepted, running or recovering.
     before
@@ -137,6 +147,7 @@ def dispatch(
         Where a device's profile cannot write what its configuration says it can.
     """
     fresh = schedule if schedule is not None and _is_fresh(schedule, now, rules) else None
+    held = with_dials(block, snapshot, zone, wishes or {})
     state = _Now(
         now=now,
         zone=zone,
@@ -147,14 +158,14 @@ def dispatch(
         step=None if fresh is None else fresh.index_at(now),
         estimates=estimates,
         previous=previous,
-        wishes=wishes or {},
+        wishes=held,
         helping=helping(
             block,
             events,
             snapshot,
             now,
             rules=rules,
-            wishes=wishes or {},
+            wishes=held,
             before=before or {},
             apart=apart or {},
         ),
@@ -174,12 +185,13 @@ def dispatch(
     )
     relief_w = 0.0 if battery is None else now_w - battery.value
     homes = state.helping.rest_more(homes, previous)
-    told = take_turns(
+    told = within_limits(
         homes,
-        rating_w=state.helping.rating_w(block.limits.physical_import_w),
+        rating_w=block.limits.physical_import_w,
+        cap_w=state.helping.recovery_cap_w,
         measured_w=measured_w,
         relief_w=relief_w,
-        why=state.helping.why_waiting,
+        why_capped=COMING_BACK,
     )
     result = [_setpoint(told[home.dwelling_id], home.dwelling_id, state) for home in homes]
     if battery is not None:
@@ -220,7 +232,7 @@ def _home(dwelling: Dwelling, state: _Now) -> Home:
     last = state.previous.get(point_id)
     frame = _frame(dwelling, wanted, point_id, state)
     if wish is not None:
-        intent = _wished(frame, wish, wanted, dwelling, state)
+        intent = _wished(frame, wish, wanted, dwelling, room_c, state)
     else:
         intent = _planned(dwelling, frame, room_c, wanted, state, by_room)
         intent = state.helping.held_until_its_turn(dwelling.id, intent, room_c)
@@ -248,18 +260,33 @@ def _frame(dwelling: Dwelling, wanted: Wanted, point_id: PointId, state: _Now) -
     return Intent(point_id, rule, floor, Cause.HOLD, "", up(release_c(dwelling), rule), floor)
 
 
-def _wished(frame: Intent, wish: Wish, wanted: Wanted, dwelling: Dwelling, state: _Now) -> Intent:
+def _wished(
+    frame: Intent,
+    wish: Wish,
+    wanted: Wanted,
+    dwelling: Dwelling,
+    room_c: float | None,
+    state: _Now,
+) -> Intent:
+    """Return what the resident chose: no plan, event, price or floor has a say in it."""
     asked = degrees(wanted.comfort_c)
     if wish.kind is WishKind.OPT_OUT:
         sentence = "You took your home out of planning: the heating keeps to your schedule."
     elif wish.kind is WishKind.AWAY:
         sentence = f"You are away: your home is kept at {asked} until you are back."
+    elif wish.at_device:
+        sentence = f"You chose {asked} at the heat pump itself."
     else:
         sentence = f"You asked for {asked}."
     if dwelling.heat_pump.actuator is Actuator.ROOM_SETPOINT:
         return frame.told(up(wanted.comfort_c, frame.rule), Cause.RESIDENT, sentence)
-    scheduled_c = dwelling.comfort.temperature_at(state.now, state.zone)
-    warmer = wish.kind is WishKind.ROOM and wanted.comfort_c > scheduled_c
+    if room_c is not None and room_c < FROST_LIMIT_C:
+        sentence = f"Heating now: your room is under {degrees(FROST_LIMIT_C)}, where pipes freeze."
+        return frame.told(SG_ENCOURAGED, Cause.DEVICE_PROTECTION, sentence)
+    shown_c = dial_c(dwelling, state.snapshot)
+    if shown_c is None:
+        shown_c = dwelling.comfort.temperature_at(state.now, state.zone)
+    warmer = wish.kind is WishKind.ROOM and wanted.comfort_c > shown_c + DIAL_SAME_K
     return frame.told(SG_ENCOURAGED if warmer else SG_NORMAL, Cause.RESIDENT, sentence)
 
 

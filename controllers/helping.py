@@ -39,7 +39,6 @@ SPARE_W = 500.0
 """Homes are made to rest where more than this is missing [W]."""
 REST_MARGIN_K = 0.5
 """Only homes so far above their floor are made to rest more [K]."""
-FULL = "because the building's supply is full"
 COMING_BACK = "because homes come back one after another after helping the grid"
 
 
@@ -77,15 +76,6 @@ class Helping:
         if not self.measured and self.recovery_cap_w is None:
             return None
         return EventNow(self.measured, self.recovery_cap_w, self.lasting_w)
-
-    @property
-    def why_waiting(self) -> str:
-        """Return what a home that waits is told."""
-        return FULL if self.recovery_cap_w is None else COMING_BACK
-
-    def rating_w(self, physical_w: float) -> float:
-        """Return what homes' turns keep the import to [W]."""
-        return physical_w if self.recovery_cap_w is None else min(physical_w, self.recovery_cap_w)
 
     def rests(self, dwelling_id: str) -> bool:
         """Tell whether an event that asks for less steers this home now."""

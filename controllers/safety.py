@@ -32,6 +32,8 @@ RUNNING_W = 150.0
 """A heat pump drawing more than this [W] is running."""
 RUN_UP = 1.3
 """Power at a start beside the rated power [-]."""
+ABOVE_EVENTS = frozenset({Cause.DEVICE_PROTECTION, Cause.RESIDENT, Cause.COMFORT_FLOOR})
+"""What makes no home wait for the sake of an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,47 @@ def battery_within(
         return min(wanted_w, 0.0)
     headroom_w = limit_w - (measured_w - battery_now_w)
     return max(min(wanted_w, headroom_w), -max_discharge_w)
+
+
+def within_limits(
+    homes: Sequence[Home],
+    *,
+    rating_w: float,
+    cap_w: float | None,
+    measured_w: float | None,
+    relief_w: float,
+    why_capped: str,
+) -> dict[str, Intent]:
+    """Return what each home is told, once a cap of an event and the rating have been kept.
+
+    The cap is soft: what a resident chose and what the comfort floor asks for stand above
+    it. Above them stands the rating alone.
+
+    Parameters
+    ----------
+    homes, rating_w, measured_w, relief_w
+        As of `take_turns`.
+    cap_w
+        What an event asks the import to stay under [W]; ``None`` where none does.
+    why_capped
+        What a home that waits for the cap is told.
+    """
+    if cap_w is not None and cap_w < rating_w:
+        bound = [_not_asked(home) if home.intent.cause in ABOVE_EVENTS else home for home in homes]
+        told = take_turns(
+            bound, rating_w=cap_w, measured_w=measured_w, relief_w=relief_w, why=why_capped
+        )
+        homes = [
+            home
+            if home.intent.cause in ABOVE_EVENTS
+            else replace(home, intent=told[home.dwelling_id])
+            for home in homes
+        ]
+    return take_turns(homes, rating_w=rating_w, measured_w=measured_w, relief_w=relief_w)
+
+
+def _not_asked(home: Home) -> Home:
+    return replace(home, intent=replace(home.intent, waiting_value=None))
 
 
 def take_turns(

@@ -38,12 +38,15 @@ class Wish:
         Room temperature asked for [°C]; not used by an opt-out.
     until
         When it ends (UTC); ``None`` until it is taken back.
+    at_device
+        It was set at the heat pump itself, which keeps it without being told.
     """
 
     dwelling_id: str
     kind: WishKind
     temperature_c: float
     until: datetime | None
+    at_device: bool = False
 
     def holds_at(self, instant: datetime) -> bool:
         """Return whether the wish is in force at ``instant`` (UTC)."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from controllers.comfort import with_dials
 from controllers.events import ends_at, participants, undisturbed, with_recovery
 from controllers.linear import HighsPlanner
 from controllers.problem import build_problem
@@ -181,6 +182,7 @@ class PlanJob:
         self._planned_for[block.id] = self._mark(block, now, all_events)
         events = [event for event in all_events if event.request.block_id == block.id]
         block = self._blocks(block, now)
+        snapshot = self._image.snapshot(now)
         problem = build_problem(
             block,
             zone=self._estate.zone,
@@ -190,9 +192,9 @@ class PlanJob:
             step_s=HALF_HOUR_S,
             forecasts=self._forecasts(block, now),
             estimates=self._store.estimates(),
-            snapshot=self._image.snapshot(now),
+            snapshot=snapshot,
             rules=rules,
-            wishes=self._wishes(now),
+            wishes=with_dials(block, snapshot, self._estate.zone, self._wishes(now)),
             events=events,
             apart={event.id: self._apart(now, event.id) for event in events},
         )

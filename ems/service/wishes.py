@@ -135,7 +135,8 @@ def wish_of(
     if warmth is not None and warmth.temperature_c is not None:
         if warmth.asking is Asking.AWAY:
             return _away(dwelling, warmth, now, zone, estimate)
-        return Wish(dwelling.id, WishKind.ROOM, warmth.temperature_c, warmth.until)
+        at_device = warmth.asking is Asking.DEVICE
+        return Wish(dwelling.id, WishKind.ROOM, warmth.temperature_c, warmth.until, at_device)
     asked_c = dwelling.comfort.temperature_at(now, zone)
     if latest(held, {Asking.SCHEDULE}) is not None and asked_c < dwelling.floor_c:
         return Wish(dwelling.id, WishKind.ROOM, asked_c, dwelling.comfort.next_change(now, zone))
