@@ -8,12 +8,14 @@ learnt: the block is split, and a value that is refused alone is left out.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from drivers.codec import PointCodec
 from ems.domain.profiles import DeviceProfile, Space
+from ext.decode import DecodePlan
+from ext.decode_reference import Slot as ImageSlot
 
 MAX_BIT_BLOCK = 2000
 """Modbus allows this many coils or discrete inputs in one read."""
@@ -85,11 +87,14 @@ class BlockPlan:
         One for each point that can be read.
     absent
         Points that the device refused.
+    decoding
+        The same, compiled: an image is the replies to all blocks one after another.
     """
 
     blocks: tuple[Block, ...]
     slots: tuple[Slot, ...]
     absent: tuple[str, ...]
+    decoding: DecodePlan = field(compare=False, repr=False)
 
 
 def plan(
@@ -125,7 +130,7 @@ def plan(
         Slot(name, codecs[name], places[value], None if factor is None else places[factor])
         for name, value, factor in wanted
     )
-    return BlockPlan(blocks, slots, tuple(absent))
+    return BlockPlan(blocks, slots, tuple(absent), _compiled(blocks, slots))
 
 
 def identity_blocks(profile: DeviceProfile) -> tuple[Block, ...]:
@@ -150,6 +155,23 @@ def learn(knowledge: Knowledge, refused: Block) -> Knowledge:
     widest = max(gaps)
     cut = gaps.index(widest) + 1 if widest > 0 else len(atoms) // 2
     return Knowledge(knowledge.splits | {atoms[cut]}, knowledge.absent)
+
+
+def _compiled(blocks: Sequence[Block], slots: Sequence[Slot]) -> DecodePlan:
+    sizes = [block.count for block in blocks]
+    starts = list(accumulate(sizes, initial=0))
+    compiled = []
+    for slot in slots:
+        value, factor = slot.value, slot.scale_factor
+        position = starts[value.block] + value.offset
+        if factor is None:
+            compiled.append(ImageSlot(slot.codec.spec, value.block, position))
+        else:
+            factor_position = starts[factor.block] + factor.offset
+            compiled.append(
+                ImageSlot(slot.codec.spec, value.block, position, factor.block, factor_position)
+            )
+    return DecodePlan(compiled, sizes)
 
 
 def _blocks(

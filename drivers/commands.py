@@ -97,7 +97,7 @@ class Commander:
             return refused
         async with session.commanding:
             outcome = await self._bring(session, name, target, now, urgent)
-        if session.link_lost and not isinstance(outcome, Rejected):
+        if session.judge.link_lost and not isinstance(outcome, Rejected):
             return Unreachable("its gateway answers but does not hear the device")
         return outcome
 
@@ -162,7 +162,7 @@ class Commander:
             return Reading(point_id, now, math.nan, Quality.NO_ANSWER)
         async with session.commanding:
             held = await _look(session, (name,), now)
-        if held.fault is not None or session.link_lost:
+        if held.fault is not None or session.judge.link_lost:
             return Reading(point_id, now, math.nan, Quality.NO_ANSWER)
         return Reading(point_id, now, *held.values.get(name, _NOTHING))
 

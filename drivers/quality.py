@@ -1,4 +1,7 @@
-"""What a counter may do: rise, and not faster than physics allows. Pure.
+"""What counters and live measurements may do. Pure.
+
+A counter rises, and not faster than physics allows; a live measurement does not stand
+still for longer than its profile says.
 
 A counter that falls or jumps is marked ``OUT_OF_RANGE``. Where its next values go on from
 there at a possible pace, the meter was reset or replaced: from the third such value on
@@ -74,3 +77,46 @@ def judge_counter(
 def _fits(before: float, then: datetime, value: float, at: datetime, max_rise_per_h: float) -> bool:
     elapsed_s = max((at - then).total_seconds(), 0.0) + SLACK_S
     return before <= value <= before + max_rise_per_h * elapsed_s / 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StillState:
+    """What is remembered of a measurement that ought to move.
+
+    Attributes
+    ----------
+    value, since
+        The last value and when it was first read.
+    still
+        Whether it has stood for longer than it may.
+    """
+
+    value: float
+    since: datetime
+    still: bool = False
+
+
+def judge_still(
+    state: StillState | None, value: float, at: datetime, within_s: float
+) -> tuple[Quality, StillState]:
+    """Judge a measurement that ought to change within ``within_s`` [s].
+
+    Parameters
+    ----------
+    state
+        What is remembered; ``None`` before the first value.
+    value, at
+        The new value and when it was read.
+    within_s
+        A live measurement of this device changes at least this often [s].
+
+    Returns
+    -------
+    tuple[Quality, StillState]
+        ``STALE`` where the value has stood for longer, and what to remember.
+    """
+    if state is None or value != state.value or at < state.since:
+        return Quality.GOOD, StillState(value, at)
+    if (at - state.since).total_seconds() <= within_s:
+        return Quality.GOOD, state
+    return Quality.STALE, state if state.still else StillState(value, state.since, True)

@@ -7,7 +7,6 @@ quality, or into the reply that stopped it.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +14,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from drivers.blocks import Block, BlockPlan, Knowledge, identity_blocks, learn, plan
-from drivers.codec import Decoded, PointCodec, WriteMessage
+from drivers.codec import PointCodec, WriteMessage
+from drivers.images import Fetched, Values, decode
+from drivers.judging import Judge
 from drivers.line import GATEWAY_CODES, Backoff, GatewayLine, Priority
-from drivers.quality import CounterState, judge_counter
 from drivers.sunspec import BODIES, DISCOVERY, Discovery, discover
 from drivers.sunspec_walk import BASES, Layout, walk
 from drivers.transport import EXCEPTIONS, Answer, Broken, Malformed, Refusal, Reply, Silence
@@ -27,9 +27,6 @@ from ems.domain.profiles import DeviceProfile, Space
 from ems.domain.readings import Quality
 
 log = structlog.get_logger(__name__)
-
-Values = dict[str, Decoded]
-"""Value and quality by point; a point that gave no value is absent."""
 
 RELEARN_AFTER = timedelta(hours=1)
 """Holes are asked for again after this long (estate time): a gateway may have misspoken."""
@@ -103,12 +100,11 @@ class DeviceSession:
         self._codecs = codecs
         self._knowledge = Knowledge()
         self._plans: dict[tuple[str, ...], BlockPlan] = {}
-        self._counters: dict[str, CounterState] = {}
+        self.judge = Judge(device.id)
         self._discovers = device.profile.discovery == DISCOVERY
         self._discovery: Discovery | None = None
         self._bases: tuple[int, ...] = BASES
         self._identified = not (device.profile.identified_by or self._discovers)
-        self.link_lost = False
         self._answered = False
         self._learnt_at: datetime | None = None
 
@@ -135,21 +131,33 @@ class DeviceSession:
         Blocks that the device refuses as illegal are split and tried again at once, so
         that one missing register costs one value.
         """
+        fetched = await self.fetch(names, now, priority=priority, timeout_s=timeout_s)
+        return Result(self.interpret(decode([fetched])[0], now), fetched.fault)
+
+    async def fetch(
+        self,
+        names: tuple[str, ...],
+        now: datetime,
+        *,
+        priority: Priority = Priority.READ,
+        timeout_s: float | None = None,
+    ) -> Fetched:
+        """Read the registers of these points; decoding them is left to the caller."""
         for _ in range(LAYOUT_TRIES):
             fault = await self.identify(priority, timeout_s)
             if fault is not None:
-                return Result({}, fault)
-            result = await self._read(names, now, priority, timeout_s)
-            if result is not None:
-                return result
+                return Fetched(None, (), fault)
+            fetched = await self._fetch(names, now, priority, timeout_s)
+            if fetched is not None:
+                return fetched
             log.warning("device_changed", device=self.device.id)
             self._forget()
             self._identified = False
-        return Result({}, Malformed("its models are not where they were"))
+        return Fetched(None, (), Malformed("its models are not where they were"))
 
-    async def _read(
+    async def _fetch(
         self, names: tuple[str, ...], now: datetime, priority: Priority, timeout_s: float | None
-    ) -> Result | None:
+    ) -> Fetched | None:
         """Read by plan; ``None`` where a discovered device has another layout now."""
         if self._learnt_at is not None and now - self._learnt_at > RELEARN_AFTER:
             self._forget()
@@ -178,7 +186,7 @@ class DeviceSession:
                     fault = refusal
                 if self._discovery and fault is None and not self._in_place(current, replies):
                     return None
-                return Result(self._decode(current, replies, now), fault)
+                return Fetched(current, replies, fault)
             self._knowledge = learn(self._knowledge, refused)
             self._learnt_at = self._learnt_at or now
             self._plans.clear()
@@ -298,30 +306,11 @@ class DeviceSession:
             self._plans[names] = found
         return found
 
-    def _decode(
-        self, current: BlockPlan, replies: Sequence[tuple[int, ...] | None], now: datetime
-    ) -> Values:
-        values: Values = {}
-        given = len(replies)
-        for slot in current.slots:
-            place, factor_place = slot.value, slot.scale_factor
-            registers = replies[place.block] if place.block < given else None
-            if registers is None:
-                continue
-            factor = None
-            if factor_place is not None:
-                factors = replies[factor_place.block] if factor_place.block < given else None
-                if factors is None:
-                    continue
-                factor = factors[factor_place.offset]
-            value, quality = slot.codec.decode(
-                registers[place.offset : place.offset + place.width], factor
-            )
-            limit = slot.codec.point.max_rise_per_h
-            if limit is not None and quality is Quality.GOOD:
-                quality = self._judge(slot.point, value, now, limit)
-            values[slot.point] = value, quality
-        return self._compose(self._mark_stale(self._add_up(values, now)))
+    def interpret(self, values: Values, now: datetime) -> Values:
+        """Judge decoded values by what came before them, and compose states from flags."""
+        if self._discovery is not None:
+            values = self._discovery.collapse(values)
+        return self.judge.interpret(self.profile, values, now)
 
     def _in_place(self, current: BlockPlan, replies: Sequence[tuple[int, ...] | None]) -> bool:
         """Tell whether the models of a discovered device are where the walk found them."""
@@ -337,46 +326,3 @@ class DeviceSession:
                 _, quality = slot.codec.decode(registers[start : start + slot.value.width])
                 absent = absent or quality is not Quality.GOOD
         return not absent
-
-    def _add_up(self, values: Values, now: datetime) -> Values:
-        found = self._discovery
-        if found is None:
-            return values
-        values = found.collapse(values)
-        for name in found.sums:
-            limit = found.profile.points[name].max_rise_per_h
-            if limit is not None and name in values and values[name][1] is Quality.GOOD:
-                value = values[name][0]
-                values[name] = value, self._judge(name, value, now, limit)
-        return values
-
-    def _judge(self, point: str, value: float, now: datetime, limit: float) -> Quality:
-        quality, state, anew = judge_counter(self._counters.get(point), value, now, limit)
-        self._counters[point] = state
-        if anew:
-            log.warning("counter_began_anew", device=self.device.id, point=point, value=value)
-        return quality
-
-    def _mark_stale(self, values: Values) -> Values:
-        """Mark what a caching gateway serves while it does not hear the device."""
-        if self.profile.link_lost is None:
-            return values
-        point, code = self.profile.link_lost
-        if point in values:
-            self.link_lost = values[point][0] == code
-        if not self.link_lost:
-            return values
-        return {
-            name: (value, Quality.STALE if name != point and quality is Quality.GOOD else quality)
-            for name, (value, quality) in values.items()
-        }
-
-    def _compose(self, values: Values) -> Values:
-        for state, flags in (self.profile.composed or {}).items():
-            if any(flag not in values for flag, _ in flags):
-                continue
-            worst = max(values[flag][1] for flag, _ in flags)
-            code = next((code for flag, code in flags if values[flag][0] == 1.0), 0)
-            usable = worst in (Quality.GOOD, Quality.STALE)
-            values[state] = (float(code) if usable else math.nan), worst
-        return values

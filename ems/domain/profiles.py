@@ -204,6 +204,10 @@ class PointMap:
     max_rise_per_h
         For counters: greatest physical rise an hour, in the point's unit; a faster rise
         is ``OUT_OF_RANGE``.
+    moves_within_s
+        For live measurements: the value changes at least this often [s]; one that stands
+        for longer is ``STALE``, and so is all that a device says when each such point
+        stands still. ``None`` where it may stand for ever.
     write_only
         The register cannot be read: it is not polled, and a write to it is not confirmed.
     sources
@@ -229,6 +233,7 @@ class PointMap:
     repeat: int = 1
     lead: tuple[int, ...] = ()
     max_rise_per_h: float | None = None
+    moves_within_s: float | None = None
     write_only: bool = False
     sources: tuple[int, ...] = ()
 

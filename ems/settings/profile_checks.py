@@ -172,6 +172,8 @@ def _meaning_faults(
         problem = "is missing" if is_counter else "is for counters only"
         remedy = "Give the greatest physical rise an hour." if is_counter else "Remove it."
         yield f"{where}.max_rise_per_h", problem, point.max_rise_per_h, remedy
+    if point.moves_within_s is not None and canonical.kind is not PointKind.GAUGE:
+        yield f"{where}.moves_within_s", "is for measurements only", name, "Remove it."
 
 
 def _source_faults(raw: ProfileFile, where: str, point: PointSection) -> Iterator[Found]:

@@ -100,6 +100,7 @@ class PointSection(_Strict):
     lead: tuple[Register, ...] = ()
     """Raw registers written before the value in the same message."""
     max_rise_per_h: Positive | None = None
+    moves_within_s: Positive | None = None
     """For counters: greatest physical rise an hour, in the unit."""
 
 
