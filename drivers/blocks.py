@@ -110,6 +110,9 @@ def plan(
     absent: list[str] = []
     for name in names:
         point = profile.points[name]
+        if point.write_only:
+            absent.append(name)
+            continue
         value = Atom(point.unit_id, point.space, point.address, point.data_type.registers)
         factor = None
         if point.scale_factor_address is not None:
