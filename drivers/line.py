@@ -3,6 +3,10 @@
 All devices behind a gateway share one connection, because many gateways take only one
 and throw the older out. Requests go one at a time; a waiting write goes before waiting
 reads, and equals in the order in which they came.
+
+A reply on an RTU line does not name its request. So after a request without a proper
+reply the line is drained before the next one, and the unit that was silent is not asked
+again before its late reply can no longer come.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from typing import Any
 
 import structlog
 
-from drivers.transport import Answer, Broken, Malformed, Refusal, Reply, Silence, TcpLink
+from drivers.transport import Answer, Broken, Link, Malformed, Refusal, Reply, Silence
 from ems.domain.estate import Gateway
 from ems.domain.profiles import Space
 
@@ -26,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 SILENCES_BEFORE_RECONNECT = 3
 """So many requests in a row without a reply, and the connection counts as half open."""
+
+NOISE_RETRIES = 1
+"""So often a read is repeated at once where noise spoilt the reply on an RTU line."""
 
 GATEWAY_CODES = (10, 11)
 """Exceptions by which a gateway says that it cannot reach the device."""
@@ -131,16 +138,27 @@ class GatewayLine:
         Wall clock [s], monotonic.
     rng
         Source of jitter.
+    after_connect_s
+        How long to wait after connecting before the first request [s, wall time].
     """
 
-    def __init__(self, gateway: Gateway, wall: Callable[[], float], rng: random.Random) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        wall: Callable[[], float],
+        rng: random.Random,
+        after_connect_s: float = 0.0,
+    ) -> None:
         self.gateway = gateway
         self.wall = wall
-        self._link = TcpLink(gateway.host, gateway.port, gateway.timeout_s)
+        self._link = Link(gateway)
+        self._after_connect_s = after_connect_s
+        self._in_step = True
+        self._out_of_reach = False
+        self._late_s: dict[int, float] = {}
         self._turns = Turns()
         self._backoff = Backoff(0.5, 10.0, rng)
         self._silences = 0
-        self._connected_before = False
 
     @property
     def down(self) -> bool:
@@ -156,48 +174,100 @@ class GatewayLine:
         *,
         priority: Priority = Priority.READ,
         timeout_s: float | None = None,
+        pause_s: float = 0.0,
     ) -> Reply:
-        """Read registers or bits; the time allowed is the gateway's unless given [s]."""
+        """Read registers or bits.
+
+        The time allowed is the gateway's unless given [s]; ``pause_s`` is how long the
+        connection is silent before [s]. What noise spoilt on a line is asked for once more.
+        """
         limit_s = timeout_s or self.gateway.timeout_s
-        return await self._request(
-            priority, lambda: self._link.read(unit_id, space, address, count, limit_s)
-        )
+        await self._let_late_reply_pass(unit_id)
+        async with self._turns.take(priority):
+            for _ in range(1 + NOISE_RETRIES):
+                reply = await self._request(
+                    unit_id,
+                    pause_s,
+                    lambda: self._link.read(unit_id, space, address, count, limit_s),
+                )
+                if self._link.numbered or not isinstance(reply, Malformed):
+                    break
+            return reply
 
     async def write(
-        self, unit_id: int, space: Space, address: int, values: Sequence[int], *, single: bool
+        self,
+        unit_id: int,
+        space: Space,
+        address: int,
+        values: Sequence[int],
+        *,
+        single: bool,
+        timeout_s: float | None = None,
+        pause_s: float = 0.0,
     ) -> Reply:
-        """Write registers or coils."""
-        limit_s = self.gateway.timeout_s
-        return await self._request(
-            Priority.WRITE,
-            lambda: self._link.write(unit_id, space, address, values, single, limit_s),
-        )
+        """Write registers or coils; asked again only where an idle connection had closed."""
+        limit_s = timeout_s or self.gateway.timeout_s
+        await self._let_late_reply_pass(unit_id)
+        async with self._turns.take(Priority.WRITE):
+            return await self._request(
+                unit_id,
+                pause_s,
+                lambda: self._link.write(unit_id, space, address, values, single, limit_s),
+            )
 
     def close(self) -> None:
         """Close the connection."""
         self._link.close()
 
+    async def _let_late_reply_pass(self, unit_id: int) -> None:
+        """Wait, without holding the line, while a reply that was given up may still come."""
+        if not self._link.numbered and unit_id in self._late_s:
+            wait_s = self._late_s[unit_id] - asyncio.get_running_loop().time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+
     async def _request(
-        self, priority: Priority, call: Callable[[], Coroutine[Any, Any, Reply]]
+        self, unit_id: int, pause_s: float, call: Callable[[], Coroutine[Any, Any, Reply]]
     ) -> Reply:
-        async with self._turns.take(priority):
-            fresh = not self._link.connected
-            if fresh:
-                fault = await self._connect()
-                if fault:
-                    return Broken(fault)
-            reply = await call()
-            if isinstance(reply, Broken) and not fresh:
-                # Gateways close idle connections: once, this is no failure.
-                fault = await self._connect()
-                if fault:
-                    return Broken(fault)
-                reply = await call()
-            if isinstance(reply, Broken):
-                # Some gateways hang up when a unit is dead: that is the unit's failure.
-                reply = Malformed("the connection was closed during the request")
-            self._account(reply)
-            return reply
+        fresh = not self._link.connected
+        reply = await self._ask(unit_id, pause_s, call)
+        if isinstance(reply, Broken) and not fresh and not reply.refused:
+            # Gateways close idle connections: once, this is no failure.
+            self._link.close()
+            reply = await self._ask(unit_id, pause_s, call)
+        if isinstance(reply, Broken) and reply.refused:
+            self.give_up(reply.detail)
+        elif isinstance(reply, Broken) and not self._out_of_reach:
+            # Some gateways hang up when a unit is dead: that is the unit's failure.
+            reply = Malformed("the connection was closed during the request")
+        self._account(unit_id, reply)
+        return reply
+
+    async def _ask(
+        self, unit_id: int, pause_s: float, call: Callable[[], Coroutine[Any, Any, Reply]]
+    ) -> Reply:
+        self._out_of_reach = False
+        if not self._link.connected:
+            fault = await self._connect()
+            if fault:
+                self._out_of_reach = True
+                return Broken(fault)
+        if not self._link.numbered:
+            babble = await self._drain(unit_id)
+            if babble:
+                return Malformed(babble)
+        await self._link.pause(pause_s)
+        return await call()
+
+    async def _drain(self, unit_id: int) -> str | None:
+        """Make sure that no reply to an earlier request can be taken for the next one's."""
+        now_s = asyncio.get_running_loop().time()
+        until_s = self._late_s.pop(unit_id, 0.0)
+        if self._in_step and until_s <= now_s:
+            return None
+        babble = await self._link.drain(until_s)
+        self._in_step = babble is None
+        return babble
 
     async def _connect(self) -> str | None:
         if not self._backoff.due(self.wall()):
@@ -205,10 +275,12 @@ class GatewayLine:
         fault = await self._link.connect()
         if fault:
             self._fail(fault)
+        elif self._after_connect_s:
+            await asyncio.sleep(self._after_connect_s)
         self._silences = 0
         return fault
 
-    def _account(self, reply: Reply) -> None:
+    def _account(self, unit_id: int, reply: Reply) -> None:
         match reply:
             case Answer() | Refusal():
                 self._silences = 0
@@ -217,11 +289,17 @@ class GatewayLine:
                     log.info("gateway_returned", gateway=self.gateway.id, after_s=lasted_s)
             case Silence():
                 self._silences += 1
+                if not self._link.numbered:
+                    self._in_step = False
+                    loop_s = asyncio.get_running_loop().time()
+                    self._late_s[unit_id] = loop_s + self.gateway.timeout_s
                 if self._silences >= SILENCES_BEFORE_RECONNECT:
                     self._link.close()
             case Malformed() | Broken():
                 # What follows on this connection can no longer be trusted to be in step.
-                self._link.close()
+                self._in_step = False
+                if self._link.numbered:
+                    self._link.close()
 
     def _fail(self, detail: str) -> None:
         if self._backoff.fail(self.wall()):

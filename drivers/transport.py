@@ -1,29 +1,39 @@
-"""One Modbus TCP connection; the only module that knows pymodbus.
+"""One connection to a gateway; the only module that knows pymodbus's transports.
 
-Every outcome of a request is a value. Each reply is checked against its request before it
-is believed: protocol, unit, function, length, and the echo of a write. Retries, back-off
-and reconnection belong to :mod:`drivers.line`.
+Modbus TCP, Modbus/TCP Security, RTU over TCP and RTU on a serial line differ in how they
+connect and frame. Every outcome of a request is a value. Each reply is checked against its
+request before it is believed (:mod:`drivers.frames`). Retries, back-off and reconnection
+belong to :mod:`drivers.line`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
-from pymodbus.pdu import ModbusPDU
+from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
-from ems.domain.profiles import Space
+from drivers.frames import Fault, Request, RtuFraming, SocketFraming, read_request, write_request
+from ems.domain.estate import Gateway
+from ems.domain.gateways import Parity, TlsFiles
+from ems.domain.profiles import Space, Transport
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 """The library logs each failure; the drivers write one line on loss and one on return."""
 
-_READ_FUNCTION = {Space.COIL: 1, Space.DISCRETE: 2, Space.HOLDING: 3, Space.INPUT: 4}
-_BIT_SPACES = (Space.COIL, Space.DISCRETE)
-_HEADER = 7
+_PARITY = {Parity.NONE: "N", Parity.EVEN: "E", Parity.ODD: "O"}
+_MOST_RECEIVED = 4096
+"""More bytes than this without a reply among them, and the connection babbles."""
+
+DRAIN_QUIET_S = 0.05
+"""An RTU line counts as drained when it was silent for so long [s, wall time]."""
+
+DRAIN_MOST_S = 1.0
+"""A line that is not silent after so long babbles [s, wall time]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +66,18 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """There is no usable connection."""
+    """There is no usable connection.
+
+    Attributes
+    ----------
+    detail
+        Why.
+    refused
+        The gateway does not want this client (its certificate): no unit is to blame.
+    """
 
     detail: str
+    refused: bool = False
 
 
 Reply = Answer | Refusal | Silence | Malformed | Broken
@@ -77,79 +96,92 @@ EXCEPTIONS = {
 """Meaning of Modbus exception codes."""
 
 
-class TcpLink:
+class Link:
     """A connection to one gateway; requests must not overlap.
 
     Parameters
     ----------
-    host, port
-        The gateway.
-    timeout_s
-        Wall time allowed for connecting [s].
+    gateway
+        Where it is and how it is reached; its time-out is allowed for connecting, too.
     """
 
-    def __init__(self, host: str, port: int, timeout_s: float) -> None:
-        self._client: AsyncModbusTcpClient | None = None
-        self._host, self._port, self._timeout_s = host, port, timeout_s
-        self._expected = _Expected(0, 0, b"", 0)
-        self._malformed = ""
-        self._sent_id = b""
-        self._waiting = False
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._port: _Port | None = None
+        self._serial = gateway.serial if gateway.transport is Transport.RTU else None
 
     @property
     def connected(self) -> bool:
         """Whether the connection is open as far as this side knows."""
-        return self._client is not None and self._client.connected
+        return self._port is not None and self._port.is_active()
+
+    @property
+    def numbered(self) -> bool:
+        """Whether replies name their request; where not, a late one could pass for another."""
+        return self._gateway.transport in (Transport.TCP, Transport.TLS)
 
     async def connect(self) -> str | None:
         """Connect anew; return what went wrong, ``None`` where nothing did."""
         self.close()
-        client = AsyncModbusTcpClient(
-            self._host,
-            port=self._port,
-            retries=0,
-            reconnect_delay=0,
-            timeout=self._timeout_s,
-            trace_packet=self._inspect,
-            trace_connect=self._on_connection,
-        )
-        if not await client.connect():
-            client.close()
-            return f"no connection to {self._host}:{self._port}"
-        # A request is timed by `_exchange`; the library's own limit must never come first.
-        client.ctx.comm_params.timeout_connect = 3600.0
-        self._client = client
+        gateway = self._gateway
+        try:
+            port = _Port(gateway)
+            async with asyncio.timeout(gateway.timeout_s):
+                await port.open()
+        except TimeoutError:
+            return f"no connection to {gateway.address} within {gateway.timeout_s:g} s"
+        except OSError as error:
+            return f"no connection to {gateway.address}: {_words(error)}"
+        self._port = port
         return None
 
     def close(self) -> None:
         """Close the connection."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    async def pause(self, pause_s: float) -> None:
+        """Wait until the connection was silent for ``pause_s`` [s], or what the line needs."""
+        if self._port is not None:
+            silence_s = self._serial.silence_s if self._serial is not None else 0.0
+            wait_s = self._port.heard_s + max(pause_s, silence_s) - self._port.loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+
+    async def drain(self, until_s: float = 0.0) -> str | None:
+        """Throw away what arrives until the line fell silent.
+
+        Parameters
+        ----------
+        until_s
+            Not before this moment by the loop's clock [s]: until then a reply that was
+            given up may still come.
+
+        Returns
+        -------
+        str or None
+            What is wrong where the line does not fall silent.
+        """
+        port = self._port
+        loop = asyncio.get_running_loop()
+        end_s = max(until_s, loop.time()) + DRAIN_MOST_S
+        while port is not None and port.is_active():
+            ready_s = max(port.heard_s + DRAIN_QUIET_S, until_s)
+            # Never less than a turn of the loop, so that what waits in the system is heard.
+            await asyncio.sleep(max(ready_s - loop.time(), 0.001))
+            port.received.clear()
+            if loop.time() >= max(port.heard_s + DRAIN_QUIET_S, until_s):
+                return None
+            if loop.time() >= end_s:
+                return "the line does not fall silent"
+        return None
 
     async def read(
         self, unit_id: int, space: Space, address: int, count: int, timeout_s: float
     ) -> Reply:
         """Read ``count`` registers or bits within ``timeout_s`` [s] of wall time."""
-        function = _READ_FUNCTION[space]
-        size = (count + 7) // 8 if space in _BIT_SPACES else 2 * count
-        self._expected = _Expected(unit_id, function, bytes([size]), 1 + size)
-        client = self._client
-        if client is None:
-            return Broken("not connected")
-        request = {
-            Space.COIL: client.read_coils,
-            Space.DISCRETE: client.read_discrete_inputs,
-            Space.HOLDING: client.read_holding_registers,
-            Space.INPUT: client.read_input_registers,
-        }[space]
-        reply = await self._exchange(request(address, count=count, device_id=unit_id), timeout_s)
-        if not isinstance(reply, ModbusPDU):
-            return reply
-        values = reply.bits[:count] if space in _BIT_SPACES else reply.registers
-        if len(values) != count:
-            return Malformed(f"asked for {count} values, given {len(values)}")
-        return Answer(tuple(map(int, values)))
+        return await self._exchange(read_request(unit_id, space, address, count), timeout_s)
 
     async def write(
         self,
@@ -160,102 +192,154 @@ class TcpLink:
         single: bool,
         timeout_s: float,
     ) -> Reply:
-        """Write registers or coils; ``single`` uses the function for one value."""
-        client = self._client
-        if client is None:
+        """Write registers or a coil; ``single`` uses the function for one register."""
+        request = write_request(unit_id, space, address, values, single=single)
+        return await self._exchange(request, timeout_s)
+
+    async def _exchange(self, request: Request, timeout_s: float) -> Reply:
+        port = self._port
+        if port is None:
             return Broken("not connected")
-        where = address.to_bytes(2)
-        if space is Space.COIL:
-            value = b"\xff\x00" if values[0] else b"\x00\x00"
-            self._expected = _Expected(unit_id, 5, where + value, 4)
-            request = client.write_coil(address, bool(values[0]), device_id=unit_id)
-        elif single:
-            self._expected = _Expected(unit_id, 6, where + values[0].to_bytes(2), 4)
-            request = client.write_register(address, values[0], device_id=unit_id)
-        else:
-            self._expected = _Expected(unit_id, 16, where + len(values).to_bytes(2), 4)
-            request = client.write_registers(address, list(values), device_id=unit_id)
-        reply = await self._exchange(request, timeout_s)
-        return Answer() if isinstance(reply, ModbusPDU) else reply
-
-    async def _exchange(
-        self, request: Awaitable[ModbusPDU], timeout_s: float
-    ) -> ModbusPDU | Refusal | Silence | Malformed | Broken:
-        self._malformed = ""
+        limit_s = timeout_s
+        if self._serial is not None:
+            limit_s += (len(request.pdu) + request.length + 6) * self._serial.character_s
         try:
-            async with asyncio.timeout(timeout_s):
-                self._waiting = True
-                reply = await request
+            async with asyncio.timeout(limit_s):
+                pdu = await port.ask(request)
         except TimeoutError:
-            return Silence(timeout_s)
-        except ModbusIOException as error:
-            return Malformed(self._malformed or str(error))
-        except (ModbusException, OSError) as error:
-            return Broken(str(error))
+            # What broke off would be taken for the start of the next reply.
+            return Malformed("a reply that breaks off") if port.received else Silence(timeout_s)
+        except OSError as error:
+            return Broken(_words(error), refused=isinstance(error, ssl.SSLError))
+        if isinstance(pdu, Fault):
+            return Malformed(pdu.detail)
+        return Refusal(pdu[1]) if pdu[0] & 0x80 else Answer(request.values(pdu))
+
+
+class _Port(ModbusProtocol):
+    """The library's transport for one gateway, and the reply that is being waited for.
+
+    Attributes
+    ----------
+    received
+        Bytes that arrived and were not yet taken.
+    heard_s
+        When the last byte arrived or the last request was sent, by the loop's clock [s].
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(_parameters(gateway), is_server=False)
+        if gateway.transport is Transport.TLS and gateway.tls is not None:
+            self.call_create = partial(
+                self.loop.create_connection,
+                self.handle_new_connection,
+                gateway.host,
+                gateway.port,
+                ssl=_context(gateway.tls),
+                server_hostname=gateway.tls.server_name or gateway.host,
+            )
+        numbered = gateway.transport in (Transport.TCP, Transport.TLS)
+        self._framing = SocketFraming() if numbered else RtuFraming()
+        self.received = bytearray()
+        self.heard_s = self.loop.time()
+        self._request: Request | None = None
+        self._reply: asyncio.Future[bytes | Fault] | None = None
+        self._loss: OSError = ConnectionError("the connection was closed")
+
+    async def open(self) -> None:
+        """Connect; raise ``OSError`` where that fails."""
+        self.transport, _ = await self.call_create()
+        self.heard_s = self.loop.time()
+
+    async def ask(self, request: Request) -> bytes | Fault:
+        """Send a request and wait for its reply; raise ``OSError`` where the connection ends."""
+        if not self.is_active():
+            raise self._loss
+        if not self._framing.numbered:
+            self.received.clear()
+        self._request = request
+        reply: asyncio.Future[bytes | Fault] = self.loop.create_future()
+        self._reply = reply
+        self.heard_s = self.loop.time()
+        self.send(self._framing.wrap(request))
+        try:
+            self._judge()
+            return await reply
         finally:
-            self._waiting = False
-        if reply.isError():
-            return Refusal(reply.exception_code)
-        return reply
+            self._request = self._reply = None
 
-    def _inspect(self, sending: bool, data: bytes) -> bytes:
-        """Judge what arrives before the library decodes it.
+    def close(self, reconnect: bool = False) -> None:
+        """Close at once, with what was not yet sent; end the request that is waiting."""
+        transport = self.transport
+        super().close(reconnect)
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()
+        self.callback_disconnected(None)
 
-        The library accepts short replies and trips over inconsistent ones, so a reply to
-        the present request that is not exactly what was asked for ends the request here.
-        """
-        if sending:
-            self._sent_id = data[:2]
-            return data
-        rest = data
-        while len(rest) > _HEADER:
-            end = 6 + int.from_bytes(rest[4:6])
-            if rest[2:4] != b"\x00\x00" or end < _HEADER + 2:
-                return self._give_up("a reply that is not Modbus")
-            if len(rest) < end:
-                break
-            if rest[:2] == self._sent_id:
-                fault = self._expected.fault(rest[6], rest[_HEADER:end])
-                if fault:
-                    return self._give_up(fault)
-            rest = rest[end:]
-        return data
+    def data_received(self, data: bytes) -> None:
+        """Keep what arrived and see whether the reply is whole."""
+        self.heard_s = self.loop.time()
+        self.received += data
+        if self._request is not None:
+            self._judge()
+        if len(self.received) > _MOST_RECEIVED:
+            self.connection_lost(ConnectionError("it sends what nobody asked for"))
 
-    def _on_connection(self, is_open: bool) -> None:
-        """End a request at once when the peer closes the connection under it."""
-        if not is_open:
-            self._fail(ConnectionException("the connection was closed"))
+    def _judge(self) -> None:
+        reply, request = self._reply, self._request
+        if reply is None or request is None or reply.done():
+            return
+        taken = self._framing.take(self.received, request)
+        if taken is not None:
+            reply.set_result(taken)
 
-    def _give_up(self, fault: str) -> bytes:
-        self._malformed = fault
-        self._fail(ModbusIOException(fault))
-        return b""
+    def callback_connected(self) -> None:
+        """Do nothing more on connection."""
 
-    def _fail(self, error: ModbusException) -> None:
-        client = self._client
-        if self._waiting and client is not None and not client.ctx.response_future.done():
-            client.ctx.response_future.set_exception(error)
+    def callback_disconnected(self, exc: Exception | None) -> None:
+        """End the request that is waiting."""
+        if isinstance(exc, OSError):
+            self._loss = exc
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(self._loss)
+
+    def callback_new_connection(self) -> ModbusProtocol:
+        """Return itself: a client has one connection."""
+        return self
+
+    def callback_data(self, data: bytes, addr: tuple[str, int] | None = None) -> int:  # noqa: ARG002 - the library's signature
+        """Take nothing: `data_received` keeps what arrives."""
+        return len(data)
 
 
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """What the reply to the present request must look like."""
+def _parameters(gateway: Gateway) -> CommParams:
+    serial = gateway.serial
+    if gateway.transport is Transport.RTU and serial is not None:
+        return CommParams(
+            comm_type=CommType.SERIAL,
+            host=serial.device,
+            baudrate=serial.baud_rate,
+            bytesize=8,
+            parity=_PARITY[serial.parity],
+            stopbits=serial.stop_bits,
+        )
+    return CommParams(comm_type=CommType.TCP, host=gateway.host, port=gateway.port)
 
-    unit_id: int
-    function: int
-    start: bytes
-    """How its data begins: byte count of a read, echo of a write."""
-    length: int
-    """Bytes of data after the function code."""
 
-    def fault(self, unit_id: int, pdu: bytes) -> str:
-        """Return what is wrong with a reply, empty where nothing is."""
-        if unit_id != self.unit_id:
-            return f"unit {unit_id} answered for unit {self.unit_id}"
-        if pdu[0] == self.function | 0x80:
-            return "" if len(pdu) == 2 else "an exception of the wrong length"
-        if pdu[0] != self.function:
-            return f"function {pdu[0]} answered for function {self.function}"
-        if len(pdu) != 1 + self.length or not pdu[1:].startswith(self.start):
-            return "a reply that does not fit the request"
-        return ""
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    """Return what a client of Modbus/TCP Security shows and asks for.
+
+    Source: MODBUS/TCP Security 1.0: TLS 1.2 or newer, certificates on both sides.
+    """
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(files.ca))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(str(files.certificate), str(files.key))
+    return context
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or error})"
+    return error.strerror or str(error)

@@ -219,7 +219,7 @@ def _gateway_cause(gateway_id: str, devices: Sequence[Device], estate: Estate) -
         gateway_id,
         f"Nothing behind gateway {gateway_id} answers: {len(devices)} devices, "
         f"{len(homes)} homes. Heat pumps go on with what they were last told, which is safe.",
-        f"Check power and network of the gateway at {gateway.host}:{gateway.port}; restart it "
+        f"Check power and network of the gateway at {gateway.address}; restart it "
         "if both are well.",
         homes=homes,
         devices=tuple(device.id for device in devices),

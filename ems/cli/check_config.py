@@ -83,9 +83,7 @@ def _summary(estate: Estate) -> dict[str, Any]:
         "starts_at": estate.starts_at,
         "homes": sum(1 for _ in estate.dwellings()),
         "devices": len(estate.devices),
-        "gateways": {
-            gateway.id: f"{gateway.host}:{gateway.port}" for gateway in estate.gateways.values()
-        },
+        "gateways": {gateway.id: gateway.address for gateway in estate.gateways.values()},
         "tariffs": sorted(estate.tariffs),
         "comfort_schedules": sorted(estate.comfort_schedules),
         "products": sorted(estate.products),

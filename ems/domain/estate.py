@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 
 from ems.domain.alarms import AlarmRules
 from ems.domain.comfort import FLOOR_C, ComfortSchedule
+from ems.domain.gateways import SerialLine, TlsFiles
 from ems.domain.people import PeopleRules
 from ems.domain.points import DeviceClass
-from ems.domain.profiles import DeviceProfile
+from ems.domain.profiles import DeviceProfile, Transport
 from ems.domain.tariffs import Tariff
 
 
@@ -42,12 +43,36 @@ class Payer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One Modbus TCP address that serves many unit ids."""
+    """One address or serial line behind which devices answer by unit id.
+
+    Attributes
+    ----------
+    id
+        Unique in the estate.
+    host, port
+        TCP address; empty and 0 on a serial line.
+    timeout_s
+        How long a reply may take [s, wall time].
+    transport
+        How requests are framed and carried; never ``VENDOR``.
+    serial
+        The line, where ``transport`` is ``RTU``.
+    tls
+        The certificates, where ``transport`` is ``TLS``.
+    """
 
     id: str
     host: str
     port: int
     timeout_s: float = 3.0
+    transport: Transport = Transport.TCP
+    serial: SerialLine | None = None
+    tls: TlsFiles | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it is, for people: ``host:port``, or the serial line's device file."""
+        return self.serial.device if self.serial is not None else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
