@@ -138,21 +138,13 @@ class GatewayLine:
         Wall clock [s], monotonic.
     rng
         Source of jitter.
-    after_connect_s
-        How long to wait after connecting before the first request [s, wall time].
     """
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        wall: Callable[[], float],
-        rng: random.Random,
-        after_connect_s: float = 0.0,
-    ) -> None:
+    def __init__(self, gateway: Gateway, wall: Callable[[], float], rng: random.Random) -> None:
         self.gateway = gateway
         self.wall = wall
         self._link = Link(gateway)
-        self._after_connect_s = after_connect_s
+        self._after_connect_s = 0.0
         self._in_step = True
         self._out_of_reach = False
         self._late_s: dict[int, float] = {}
@@ -164,6 +156,10 @@ class GatewayLine:
     def down(self) -> bool:
         """Whether the gateway failed and is being left alone."""
         return self._backoff.failing and not self._backoff.due(self.wall())
+
+    def allow(self, after_connect_s: float) -> None:
+        """Wait at least so long after connecting [s, wall time]: a device here needs it."""
+        self._after_connect_s = max(self._after_connect_s, after_connect_s)
 
     async def read(
         self,

@@ -93,6 +93,9 @@ class DeviceSession:
         self.line = line
         self.backoff = backoff
         self.commanding = asyncio.Lock()
+        own_s, line_s = device.profile.timeout_s or 0.0, line.gateway.timeout_s
+        self._patience = max(own_s / line_s, 1.0)
+        line.allow(device.profile.after_connect_s)
         self.point_ids = {
             name: PointId(device.id, name)
             for name in (*device.profile.points, *(device.profile.composed or {}))
@@ -207,6 +210,8 @@ class DeviceSession:
             message.address,
             message.values,
             single=single,
+            timeout_s=self.line.gateway.timeout_s * self._patience,
+            pause_s=self.profile.between_frames_s,
         )
 
     def note_success(self) -> None:
@@ -232,13 +237,15 @@ class DeviceSession:
         self._plans.clear()
 
     async def _read_block(self, block: Block, priority: Priority, timeout_s: float | None) -> Reply:
+        allowed_s = timeout_s or self.line.gateway.timeout_s
         return await self.line.read(
             block.unit_id or self.device.unit_id,
             block.space,
             block.address,
             block.count,
             priority=priority,
-            timeout_s=timeout_s,
+            timeout_s=allowed_s * self._patience,
+            pause_s=self.profile.between_frames_s,
         )
 
     async def identify(
