@@ -1,7 +1,8 @@
 """Devices: profile → block plan → bus → decode → reading; commands with outcome.
 
 ``codec`` values ↔ registers, pure · ``blocks`` which registers to read together, pure ·
-``quality`` what a counter may do, pure · ``transport`` the only module that knows
+``images`` replies of many devices to values, pure · ``quality`` what counters and live
+measurements may do, pure · ``judging`` what a device's values are worth · ``transport`` the only module that knows
 pymodbus · ``line`` one gateway's shared connection · ``session`` one device on it ·
 ``poller`` a round over a gateway's devices · ``commands`` writes with read-back ·
 ``modbus_bus`` the :class:`~ems.domain.ports.FieldBus` made of these.

@@ -23,6 +23,12 @@ from ems.domain.setpoints import Outcome, Setpoint
 DEVICE_BACKOFF_S = (2.0, 60.0)
 """First and longest wait before a silent device is asked again [s, wall time]."""
 
+LEAST_PATIENCE_S = 1.0
+"""No gateway is thought late before this [s, wall time]."""
+
+TIMES_USUAL = 2.0
+"""A gateway is late when its round takes so many times what the slowest one usually takes."""
+
 
 class ModbusFieldBus:
     """Fills :class:`ems.domain.ports.FieldBus` over Modbus TCP.
@@ -75,13 +81,57 @@ class ModbusFieldBus:
             GatewayPoller(self._lines[gateway_id], sessions)
             for gateway_id, sessions in by_gateway.items()
         ]
+        self._polling = asyncio.Lock()
+        self._late: dict[GatewayPoller, asyncio.Task[list[Reading]]] = {}
         self._commander = Commander(write_counts)
 
     async def poll(self, cadences: Collection[Cadence], now: datetime) -> list[Reading]:
-        """Read all points of these cadences from all devices; never raises for a device."""
-        wanted = frozenset(cadences)
-        rounds = await asyncio.gather(*(poller.poll(wanted, now) for poller in self._pollers))
-        return [reading for readings in rounds for reading in readings]
+        """Read all points of these cadences from all devices; never raises for a device.
+
+        A gateway that takes much longer than it usually does holds up nobody else: its
+        readings come with the poll after it is done.
+        """
+        async with self._polling:
+            return await self._poll(frozenset(cadences), now)
+
+    async def _poll(self, wanted: frozenset[Cadence], now: datetime) -> list[Reading]:
+        readings: list[Reading] = []
+        rounds: dict[GatewayPoller, asyncio.Task[list[Reading]]] = {}
+        for poller in self._pollers:
+            late = self._late.get(poller)
+            if late is not None and not late.done():
+                poller.owe(wanted)
+                continue
+            if late is not None:
+                readings += self._late.pop(poller).result()
+            rounds[poller] = asyncio.create_task(poller.poll(wanted, now))
+        try:
+            if rounds:
+                await asyncio.wait(rounds.values(), timeout=self._patience_s())
+        except asyncio.CancelledError:
+            for task in rounds.values():
+                task.cancel()
+            raise
+        for poller, task in rounds.items():
+            if task.done():
+                readings += task.result()
+            else:
+                self._late[poller] = task
+        return readings
+
+    def _patience_s(self) -> float | None:
+        """How long to wait for a round; ``None`` while not all gateways were asked once."""
+        usual = [poller.usual_s for poller in self._pollers]
+        if all(seconds is None for seconds in usual):
+            return None
+        return max(LEAST_PATIENCE_S, *(TIMES_USUAL * (seconds or 0.0) for seconds in usual))
+
+    async def settle(self) -> None:
+        """Wait until rounds under way are done and what failed was asked again, where due."""
+        if self._late:
+            await asyncio.wait(self._late.values())
+        for poller in self._pollers:
+            await poller.settle()
 
     async def apply(self, setpoint: Setpoint, now: datetime, *, urgent: bool = False) -> Outcome:
         """Write one setpoint where the device does not hold it yet, and read it back.
@@ -125,6 +175,11 @@ class ModbusFieldBus:
 
     async def close(self) -> None:
         """Close all connections. What devices were told stays as it is."""
+        for task in self._late.values():
+            task.cancel()
+        self._late.clear()
+        for poller in self._pollers:
+            poller.close()
         for line in self._lines.values():
             line.close()
 

@@ -1,44 +1,110 @@
-"""A round over one gateway's devices.
+"""A round over one gateway's devices, and the search for those that fell silent.
 
-Healthy devices come first and at every round; those that failed come after them, when
-their back-off is over, and only until one of them costs a timeout. So a dead device never
-delays its neighbours by more than the one timeout by which it is found dead.
+A round asks healthy devices only, each once, and decodes what they answered together. Who
+is quick is given little time, so that one device that falls silent delays its neighbours by
+a fraction of the gateway's time-out, once. What failed, a device or the whole gateway, is
+asked again between rounds, when its back-off is over, with the full time-out; it takes part
+in rounds from then on, and what it missed meanwhile is read first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from drivers.line import GatewayLine
-from drivers.session import DeviceSession, Result
-from drivers.transport import Broken, Malformed, Silence
+from drivers.images import Fetched, Values, decode
+from drivers.line import GatewayLine, Priority
+from drivers.session import DeviceSession
+from drivers.transport import Answer, Broken, Malformed, Refusal, Silence
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Quality, Reading
 
 SHORT_TIMEOUT = 0.25
-"""Share of the gateway's timeout that is allowed to a device that was silent before."""
+"""Share of the gateway's time-out that is allowed to a device known to be quick."""
+
+SHORTEST_S = 0.3
+"""No device is allowed less than this [s], unless the gateway's time-out is less."""
+
+TIMES_USUAL = 5.0
+"""A device is allowed so many times the slowest of its late replies."""
+
+FADING = 0.97
+"""By this much a slow reply is forgotten with each one that is quicker."""
 
 MANY_SILENT = 3
 """So many silent devices in a round shorten the time allowed to the rest of it; and if none
 has answered until then, the gateway is taken for dead."""
 
+Asked = tuple[tuple[str, ...], tuple[str, ...]]
+"""The register points to read, and the points that a reading is owed for."""
+
 
 def names_for(session: DeviceSession, cadences: Collection[Cadence]) -> tuple[str, ...]:
     """Return the register points of a device that belong to these cadences."""
     return tuple(
-        name for name, point in session.device.profile.points.items() if point.cadence in cadences
+        name
+        for name, point in session.profile.points.items()
+        if point.cadence in cadences and not point.write_only
     )
 
 
 def asked_points(session: DeviceSession, names: Sequence[str]) -> tuple[str, ...]:
     """Return the points that a reading is owed for: these, and what is composed of them."""
-    composed = session.device.profile.composed or {}
+    composed = session.profile.composed or {}
     return (
         *names,
         *(state for state, flags in composed.items() if all(flag in names for flag, _ in flags)),
     )
+
+
+class _Turn:
+    """A device's part in the rounds of its gateway.
+
+    Attributes
+    ----------
+    owed
+        Cadences that it did not answer when they were due.
+    slowest_s
+        The slowest of its late replies [s], slowly forgotten; ``None`` before the first.
+    """
+
+    def __init__(self, session: DeviceSession) -> None:
+        self.session = session
+        self.owed: frozenset[Cadence] = frozenset()
+        self.slowest_s: float | None = None
+        self._asked: dict[tuple[int, frozenset[Cadence]], Asked] = {}
+
+    def asked(self, cadences: frozenset[Cadence]) -> Asked:
+        """Return what to read for these cadences."""
+        key = id(self.session.profile), cadences
+        found = self._asked.get(key)
+        if found is None:
+            if len(self._asked) > 2 ** len(Cadence):
+                self._asked.clear()
+            names = names_for(self.session, cadences)
+            found = names, asked_points(self.session, names)
+            self._asked[key] = found
+        return found
+
+    def sample(self) -> tuple[str, ...]:
+        """Return the points by which to see whether the device answers."""
+        every = (self.asked(frozenset({cadence}))[0] for cadence in Cadence)
+        return next((names for names in every if names), ())
+
+    def replied(self, after_s: float) -> None:
+        """Note how long the device took."""
+        self.slowest_s = max(after_s, FADING * (self.slowest_s or 0.0))
+
+
+class _Part(NamedTuple):
+    """What one device gave to a round, and for which cadences it was asked."""
+
+    turn: _Turn
+    wanted: frozenset[Cadence]
+    fetched: Fetched
 
 
 class GatewayPoller:
@@ -50,71 +116,159 @@ class GatewayPoller:
         The gateway.
     sessions
         Its devices, in the order in which they are asked.
+
+    Attributes
+    ----------
+    usual_s
+        How long a round without a fault took last [s, wall time]; ``None`` before the first.
     """
 
     def __init__(self, line: GatewayLine, sessions: Iterable[DeviceSession]) -> None:
+        self.usual_s: float | None = None
         self._line = line
-        self._sessions = tuple(sessions)
-        self._names: dict[frozenset[Cadence], list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
+        self._turns = tuple(_Turn(session) for session in sessions)
+        self._lost = False
+        self._search: asyncio.Task[None] | None = None
+        self._next = 0
+
+    def owe(self, cadences: frozenset[Cadence]) -> None:
+        """Note that these were due while an earlier round was still under way."""
+        for turn in self._turns:
+            turn.owed |= cadences
 
     async def poll(self, cadences: frozenset[Cadence], now: datetime) -> list[Reading]:
-        """Read all points of these cadences; one reading for each, whatever happens."""
-        asked = dict(zip(self._sessions, self._points(cadences), strict=True))
-        wall_s = self._line.wall()
-        healthy = [session for session in self._sessions if not session.backoff.failing]
-        due = sorted(
-            (s for s in self._sessions if s.backoff.failing and s.backoff.due(wall_s)),
-            key=lambda session: session.backoff.until_s,
-        )
-        results: dict[DeviceSession, Result] = {}
-        silent = 0
-        for session in healthy:
-            if not asked[session][0]:
-                continue
-            result = await self._read(session, asked[session][0], now, silent >= MANY_SILENT)
-            results[session] = result
-            if isinstance(result.fault, Broken):
-                break
-            silent += isinstance(result.fault, Silence | Malformed)
-            if silent >= MANY_SILENT and not any(r.values for r in results.values()):
-                self._line.give_up(f"the first {silent} devices asked gave no reply")
-                break
-        else:
-            for session in due:
-                if not asked[session][0]:
-                    continue
-                result = await self._read(session, asked[session][0], now, True)
-                results[session] = result
-                if isinstance(result.fault, Silence | Broken):
-                    break
-        readings: list[Reading] = []
-        for session, (_, points) in asked.items():
-            found = results.get(session)
-            values = found.values if found is not None else {}
-            for point in points:
-                value, quality = values.get(point, (math.nan, Quality.NO_ANSWER))
-                readings.append(Reading(session.point_ids[point], now, value, quality))
+        """Read all points of these cadences; one reading for each, whatever happens.
+
+        What devices that answer again had missed is read and returned, too.
+        """
+        begin_s = asyncio.get_running_loop().time()
+        fetched: list[_Part] = []
+        if not self._lost:
+            fetched = await self._round(cadences, now)
+        if fetched and all(part.fetched.fault is None for part in fetched):
+            self.usual_s = asyncio.get_running_loop().time() - begin_s
+        readings = self._readings(cadences, fetched, now)
+        if self._search is None or self._search.done():
+            self._search = asyncio.create_task(self._look_for_lost(now))
         return readings
 
-    def _points(
-        self, cadences: frozenset[Cadence]
-    ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        found = self._names.get(cadences)
-        if found is None:
-            found = []
-            for session in self._sessions:
-                names = names_for(session, cadences)
-                found.append((names, asked_points(session, names)))
-            self._names[cadences] = found
-        return found
+    async def settle(self) -> None:
+        """Wait until what failed was asked again, where that is due."""
+        if self._search is not None:
+            await asyncio.wait((self._search,))
 
-    async def _read(
-        self, session: DeviceSession, names: tuple[str, ...], now: datetime, short: bool
-    ) -> Result:
-        timeout_s = self._line.gateway.timeout_s * (SHORT_TIMEOUT if short else 1.0)
-        result = await session.read(names, now, timeout_s=timeout_s)
-        if result.fault is None:
-            session.note_success()
-        elif not isinstance(result.fault, Broken):
-            session.note_failure(result.fault)
-        return result
+    def close(self) -> None:
+        """End the search for what failed."""
+        if self._search is not None:
+            self._search.cancel()
+
+    async def _round(self, cadences: frozenset[Cadence], now: datetime) -> list[_Part]:
+        fetched: list[_Part] = []
+        silent, answered = 0, False
+        for turn in self._turns:
+            wanted = cadences | turn.owed
+            names, _ = turn.asked(wanted)
+            if not names or turn.session.backoff.failing:
+                continue
+            one = await self._fetch(turn, names, now, self._limit_s(turn, silent))
+            fetched.append(_Part(turn, wanted, one))
+            if isinstance(one.fault, Broken):
+                self._lost = True
+                break
+            answered = answered or any(one.replies) or isinstance(one.fault, Refusal)
+            silent += isinstance(one.fault, Silence | Malformed)
+            if silent >= MANY_SILENT and not answered:
+                self._line.give_up(f"the first {silent} devices asked gave no reply")
+                self._lost = True
+                break
+        return fetched
+
+    async def _fetch(
+        self, turn: _Turn, names: tuple[str, ...], now: datetime, timeout_s: float
+    ) -> Fetched:
+        loop = asyncio.get_running_loop()
+        begin_s = loop.time()
+        one = await turn.session.fetch(names, now, timeout_s=timeout_s)
+        if one.fault is None:
+            turn.replied(loop.time() - begin_s)
+            turn.session.note_success()
+        elif not isinstance(one.fault, Broken):
+            turn.session.note_failure(one.fault)
+        return one
+
+    def _limit_s(self, turn: _Turn, silent: int) -> float:
+        full_s = self._line.gateway.timeout_s
+        if turn.slowest_s is None and silent < MANY_SILENT:
+            return full_s
+        usual_s = TIMES_USUAL * (turn.slowest_s or 0.0)
+        return min(full_s, max(SHORTEST_S, SHORT_TIMEOUT * full_s, usual_s))
+
+    def _readings(
+        self, cadences: frozenset[Cadence], fetched: Sequence[_Part], now: datetime
+    ) -> list[Reading]:
+        values: dict[_Turn, Values] = {}
+        wanted: dict[_Turn, frozenset[Cadence]] = {}
+        for part, decoded in zip(fetched, decode([p.fetched for p in fetched]), strict=True):
+            if part.fetched.replies:
+                values[part.turn] = part.turn.session.interpret(decoded, now)
+            if part.fetched.fault is None:
+                wanted[part.turn] = part.wanted
+        readings: list[Reading] = []
+        nothing: Values = {}
+        unknown = math.nan, Quality.NO_ANSWER
+        for turn in self._turns:
+            found = values.get(turn, nothing)
+            ids = turn.session.point_ids
+            whole = wanted.get(turn)
+            turn.owed = turn.owed | cadences if whole is None else turn.owed - whole
+            for point in turn.asked(whole or cadences)[1]:
+                value, quality = found.get(point, unknown)
+                readings.append(Reading(ids[point], now, value, quality))
+        return readings
+
+    async def _look_for_lost(self, now: datetime) -> None:
+        """Ask again what failed, between rounds; a device that is silent ends it."""
+        if self._lost:
+            await self._look_for_gateway(now)
+            return
+        wall_s = self._line.wall()
+        due = [
+            t for t in self._turns if t.session.backoff.failing and t.session.backoff.due(wall_s)
+        ]
+        for turn in sorted(due, key=lambda turn: turn.session.backoff.until_s):
+            one = await self._probe(turn, now)
+            if one.fault is None:
+                turn.session.note_success()
+            elif isinstance(one.fault, Broken):
+                self._lost = True
+                return
+            else:
+                turn.session.note_failure(one.fault)
+                if isinstance(one.fault, Silence):
+                    return
+
+    async def _look_for_gateway(self, now: datetime) -> None:
+        """Ask some devices in turn; any answer says that the gateway is back."""
+        if self._line.down:
+            return
+        healthy = [t for t in self._turns if not t.session.backoff.failing] or [*self._turns]
+        for _ in range(min(MANY_SILENT, len(healthy))):
+            turn = healthy[self._next % len(healthy)]
+            self._next += 1
+            one = await self._probe(turn, now)
+            if isinstance(one.fault, Broken):
+                return
+            if one.fault is None or any(one.replies) or isinstance(one.fault, Refusal | Answer):
+                self._lost = False
+                return
+        self._line.give_up("no device asked gives a reply")
+
+    async def _probe(self, turn: _Turn, now: datetime) -> Fetched:
+        loop = asyncio.get_running_loop()
+        begin_s = loop.time()
+        one = await turn.session.fetch(
+            turn.sample(), now, priority=Priority.READ, timeout_s=self._line.gateway.timeout_s
+        )
+        if one.fault is None:
+            turn.replied(loop.time() - begin_s)
+        return one

@@ -28,7 +28,9 @@ class FieldBus(Protocol):
         """Read all points of these cadences from all devices.
 
         One reading comes back for every point asked for, ``NO_ANSWER`` where the device
-        was silent. Never raises for a device's failure.
+        was silent; and for what a device that answers again had missed. A gateway that is
+        much slower than usual holds up no other: its readings come with a later poll, each
+        with the instant of its own round. Never raises for a device's failure.
         """
         ...
 

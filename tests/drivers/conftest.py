@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from drivers.modbus_bus import ModbusFieldBus
 from ems.domain.estate import Device, Gateway
 from ems.domain.points import PointId
-from ems.domain.profiles import DeviceProfile, Space
+from ems.domain.profiles import Cadence, DeviceProfile, Space
 from ems.domain.readings import Reading
 from ems.domain.setpoints import Cause, Setpoint
 from ems.settings.profiles import load_profiles
@@ -23,6 +24,12 @@ from ems.settings.profiles import load_profiles
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2022, 12, 27, 12, tzinfo=UTC)
 TABLE = {1: Space.COIL, 2: Space.DISCRETE, 3: Space.HOLDING, 4: Space.INPUT}
+
+
+def _open() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 @dataclass
@@ -38,6 +45,8 @@ class Unit:
     busy: int = 0
     busy_function: int = 0
     """The next so many requests are refused with "busy": of this function, or of any."""
+    held: asyncio.Event = field(default_factory=_open)
+    """While it is cleared, requests wait for their answer."""
 
 
 @dataclass
@@ -100,6 +109,7 @@ class ScriptedGateway:
         if unit.behaviour == "hang up":
             writer.transport.abort()
             return
+        await unit.held.wait()
         await asyncio.sleep(unit.delay_s)
         if unit.behaviour.startswith("refuse:"):
             reply = bytes([function | 0x80, int(unit.behaviour.removeprefix("refuse:"))])
@@ -195,6 +205,13 @@ def setpoint(device_id: str, point: str, value: float, release: float = 20.0) ->
     return Setpoint(
         "s1", PointId(device_id, point), value, NOON, NOON, Cause.SCHEDULE, "Because.", release
     )
+
+
+async def poll_found(bus: ModbusFieldBus, cadences: set[Cadence], now: datetime) -> list[Reading]:
+    """Poll once more after what was lost has been asked again between rounds."""
+    await bus.poll(cadences, now)
+    await bus.settle()
+    return await bus.poll(cadences, now)
 
 
 def by_name(readings: list[Reading], device_id: str) -> dict[str, Reading]:

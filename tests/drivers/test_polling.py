@@ -105,7 +105,7 @@ def test_a_misbehaving_device_gives_no_value_and_leaves_its_neighbours_alone(kit
             left_alone = server.reads_of(12) == asked
             units[12].behaviour = "ok"
             clock.seconds += 3.0
-            well = await bus.poll(ALL, kit.NOON)
+            well = await kit.poll_found(bus, ALL, kit.NOON)
             await bus.close()
             return sick, again, left_alone, well
 
@@ -178,9 +178,9 @@ def test_a_half_open_connection_is_dropped_and_made_anew(kit, homes):
             quickly = len(server.requests) == asked
             server.half_open = False
             clock.seconds += 60.0
-            await bus.poll(FAST, kit.NOON)
+            await kit.poll_found(bus, FAST, kit.NOON)
             clock.seconds += 60.0
-            back = await bus.poll(FAST, kit.NOON)
+            back = await kit.poll_found(bus, FAST, kit.NOON)
             await bus.close()
             return lost, again, quickly, back, server.connections
 
@@ -210,7 +210,7 @@ def test_a_gateway_that_reboots_costs_one_line_each_way_and_no_device_is_blamed(
                 assert all(r.quality is Quality.NO_ANSWER for r in down)
             await server.start()
             clock.seconds += 30.0
-            back = await bus.poll(ALL, kit.NOON)
+            back = await kit.poll_found(bus, ALL, kit.NOON)
             await bus.close()
             return back
 
@@ -306,7 +306,7 @@ def test_a_device_that_refuses_everything_is_lost_not_empty(kit, meter):
             empty = await bus.poll(ALL, kit.NOON)
             server.units[11].image = register_image(meter, METER_VALUES)
             clock.seconds += 3.0
-            back = await bus.poll(ALL, kit.NOON)
+            back = await kit.poll_found(bus, ALL, kit.NOON)
             await bus.close()
             return empty, back
 
@@ -316,7 +316,7 @@ def test_a_device_that_refuses_everything_is_lost_not_empty(kit, meter):
 
 
 def test_another_make_in_its_place_is_not_believed(kit, profiles):
-    sunspec = profiles["sunspec_inverter"]
+    sunspec = replace(profiles["sunspec_inverter"], discovery=None)
     image = register_image(sunspec, {"power_w": -5000.0, "frequency_hz": 50.0})
     image[Space.HOLDING][40070] = 203  # a meter, not an inverter
 
@@ -407,3 +407,83 @@ def test_two_polls_at_once_share_the_gateway_and_one_connection(kit, homes):
     both, connections = asyncio.run(story())
     assert all(reading.is_good for readings in both for reading in readings)
     assert connections == 1
+
+
+def test_what_a_device_missed_while_silent_is_read_as_soon_as_it_answers(kit, homes):
+    """Settings are read every five minutes; nobody waits for the next time they are due."""
+    units, devices = homes(2)
+    units[11].behaviour = "mute"
+    clock = kit.HandClock()
+
+    async def story():
+        async with kit.serving(units) as server:
+            bus = ModbusFieldBus(devices, kit.gateway_of(server, 0.1), wall=clock)
+            await bus.poll(ALL, kit.NOON)
+            units[11].behaviour = "ok"
+            clock.seconds += 60.0
+            back = await kit.poll_found(bus, FAST, kit.NOON)
+            after = await bus.poll(FAST, kit.NOON)
+            await bus.close()
+            return back, after
+
+    back, after = asyncio.run(story())
+    assert set(kit.by_name(back, "m11")) == set(METER_VALUES)
+    assert set(kit.by_name(back, "m12")) == {"power_w"}
+    assert all(reading.is_good for reading in back)
+    assert set(kit.by_name(after, "m11")) == {"power_w"}
+
+
+def test_a_gateway_that_is_late_holds_up_no_other_and_its_readings_come_later(kit, homes):
+    units, devices = homes(2)
+    slow = {12: units.pop(12)}
+    devices = [devices[0], replace(devices[1], gateway_id="slow")]
+
+    async def story():
+        async with kit.serving(units) as server, kit.serving(slow) as other:
+            gateways = kit.gateway_of(server)
+            gateways["slow"] = replace(gateways["gw"], id="slow", port=other.port, timeout_s=60.0)
+            bus = ModbusFieldBus(devices, gateways)
+            await bus.poll(FAST, kit.NOON)
+            slow[12].held.clear()
+            during = await bus.poll(FAST, kit.NOON + timedelta(seconds=10))
+            skipped = await bus.poll(ALL, kit.NOON + timedelta(seconds=20))
+            slow[12].held.set()
+            await bus.settle()
+            after = await bus.poll(FAST, kit.NOON + timedelta(seconds=30))
+            await bus.close()
+            return during, skipped, after
+
+    during, skipped, after = asyncio.run(story())
+    assert [r.point_id.device_id for r in during] == ["m11"]
+    assert _good(during, "m11")
+    assert _good(skipped, "m11")
+    mine = [r for r in after if r.point_id.device_id == "m12"]
+    seen = [(r.point_id.point, (r.observed_at - kit.NOON).total_seconds()) for r in mine]
+    assert seen[0] == ("power_w", 10.0)
+    assert sorted(seen[1:]) == sorted((name, 30.0) for name in METER_VALUES)
+    assert all(reading.is_good for reading in after)
+
+
+def test_a_device_that_says_the_same_for_too_long_is_stale_until_it_moves(kit, meter):
+    """The frequency of the mains never stands still for ten minutes: what does is a cache."""
+    points = dict(meter.points)
+    points["frequency_hz"] = replace(points["frequency_hz"], moves_within_s=600.0)
+    watched = replace(meter, points=points)
+    unit = kit.Unit(register_image(meter, METER_VALUES))
+
+    async def story():
+        async with kit.serving({11: unit}) as server:
+            bus = ModbusFieldBus([kit.device(watched, 11, name="m11")], kit.gateway_of(server))
+            seen = []
+            for minute in (0, 5, 10, 11, 12):
+                if minute == 12:
+                    unit.image = register_image(meter, METER_VALUES | {"frequency_hz": 49.9})
+                readings = await bus.poll(ALL, kit.NOON + timedelta(minutes=minute))
+                seen.append({reading.quality for reading in readings})
+            await bus.close()
+            return seen
+
+    with structlog.testing.capture_logs() as logs:
+        seen = asyncio.run(story())
+    assert seen == [{Quality.GOOD}] * 3 + [{Quality.STALE}] + [{Quality.GOOD}]
+    assert [entry["event"] for entry in logs] == ["device_frozen", "device_moves_again"]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.quality import judge_counter
+from drivers.quality import judge_counter, judge_still
 from ems.domain.readings import Quality
 
 START = datetime(2022, 12, 27, tzinfo=UTC)
@@ -54,3 +54,14 @@ def test_noise_is_never_taken_for_a_reset():
 def test_after_an_outage_the_rise_may_be_as_long_as_the_outage():
     assert _judge([100.0, 110.0], step_s=3600.0)[0] == [GOOD, GOOD]
     assert _judge([100.0, 110.0], step_s=60.0)[0] == [GOOD, BAD]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 400)), min_size=1, max_size=40))
+def test_a_measurement_is_stale_exactly_while_it_has_stood_for_too_long(steps):
+    state, at, since, before = None, START, START, None
+    for value, seconds in steps:
+        at += timedelta(seconds=seconds)
+        since = since if value == before else at
+        before = value
+        quality, state = judge_still(state, float(value), at, 600.0)
+        assert (quality is Quality.STALE) == ((at - since).total_seconds() > 600.0)
