@@ -16,6 +16,7 @@ from drivers.session import DeviceSession
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Device, Estate, Gateway
 from ems.domain.points import PointId
+from ems.domain.ports import WriteBook
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Reading
 from ems.domain.setpoints import Outcome, Setpoint
@@ -48,6 +49,8 @@ class ModbusFieldBus:
         Of the jitter that keeps retries of many devices apart.
     write_counts
         Writes so far by point, to go on counting from.
+    book
+        Counts writes for good.
 
     Examples
     --------
@@ -63,6 +66,7 @@ class ModbusFieldBus:
         wall: Callable[[], float] = time.monotonic,
         seed: int = 0,
         write_counts: Mapping[PointId, int] | None = None,
+        book: WriteBook | None = None,
     ) -> None:
         rng = random.Random(seed)  # noqa: S311 - jitter, not a secret
         made: dict[str, dict[str, PointCodec]] = {}
@@ -83,7 +87,7 @@ class ModbusFieldBus:
         ]
         self._polling = asyncio.Lock()
         self._late: dict[GatewayPoller, asyncio.Task[list[Reading]]] = {}
-        self._commander = Commander(write_counts)
+        self._commander = Commander(write_counts, book)
 
     async def poll(self, cadences: Collection[Cadence], now: datetime) -> list[Reading]:
         """Read all points of these cadences from all devices; never raises for a device.
@@ -195,6 +199,6 @@ class ModbusFieldBus:
             ) from None
 
 
-def open_bus(estate: Estate) -> ModbusFieldBus:
-    """Return a bus to all devices of an estate."""
-    return ModbusFieldBus(estate.devices.values(), estate.gateways)
+def open_bus(estate: Estate, book: WriteBook | None = None) -> ModbusFieldBus:
+    """Return a bus to all devices of an estate; ``book`` counts its writes for good."""
+    return ModbusFieldBus(estate.devices.values(), estate.gateways, book=book)

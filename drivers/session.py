@@ -110,6 +110,8 @@ class DeviceSession:
         self._identified = not (device.profile.identified_by or self._discovers)
         self._answered = False
         self._learnt_at: datetime | None = None
+        self.losses = 0
+        """How often it did not answer: what was known of it may no longer be so."""
 
     @property
     def profile(self) -> DeviceProfile:
@@ -201,6 +203,10 @@ class DeviceSession:
                     address=refused.address,
                 )
 
+    async def register(self, space: Space, address: int, priority: Priority) -> Reply:
+        """Read one register that is no point, e.g. one that tells the firmware."""
+        return await self._read_block(Block(None, space, address, 1, ()), priority, None)
+
     async def write(self, message: WriteMessage) -> Reply:
         """Send one write request."""
         single = len(message.values) == 1 and self.profile.write_function == "auto"
@@ -227,6 +233,7 @@ class DeviceSession:
         """
         self._forget()
         self._answered = False
+        self.losses += 1
         self._identified = not (self.device.profile.identified_by or self._discovers)
         if self.backoff.fail(self.line.wall()):
             log.warning("device_lost", device=self.device.id, detail=describe(reply))

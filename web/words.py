@@ -11,6 +11,7 @@ from ems.domain.setpoints import (
     Applied,
     Cause,
     Deferred,
+    NotWritten,
     Outcome,
     OutOfBounds,
     Rejected,
@@ -73,6 +74,10 @@ STATUSES = {
 def outcome_words(outcome: Outcome, zone: ZoneInfo) -> str:
     """Return what came of a setpoint."""
     match outcome:
+        case Applied(proven=False):
+            words = "Written and acknowledged; the device cannot be asked what it holds"
+        case NotWritten(why=why):
+            words = f"Not written: {why}"
         case Applied(written=written):
             words = f"{'Written' if written else 'Held already'} and confirmed by read-back"
         case OutOfBounds(low=low, high=high):

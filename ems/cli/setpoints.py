@@ -12,26 +12,34 @@ from ems.cli.options import config_option, emit_json, examples, json_option, sta
 from ems.domain.setpoints import (
     Applied,
     Deferred,
+    NotWritten,
     Outcome,
     OutOfBounds,
     Rejected,
     Unconfirmed,
+    Unreachable,
 )
 
 
 def outcome_in_words(outcome: Outcome) -> str:
     """Return an outcome as a short phrase."""
-    if isinstance(outcome, Applied):
-        return f"{'written' if outcome.written else 'held'}, reads {outcome.read_back:g}"
-    if isinstance(outcome, OutOfBounds):
-        return f"out of bounds {outcome.low:g} to {outcome.high:g}"
-    if isinstance(outcome, Rejected):
-        return f"rejected (exception {outcome.exception_code}: {outcome.detail})"
-    if isinstance(outcome, Unconfirmed):
-        return f"not confirmed, reads {outcome.read_back:g}"
-    if isinstance(outcome, Deferred):
-        return f"later, holds {outcome.held:g} (the register wears out)"
-    return f"no answer ({outcome.detail})"
+    match outcome:
+        case Applied(read_back=value, written=written, proven=proven):
+            shows = f"reads {value:g}" if proven else "cannot be read back"
+            words = f"{'written' if written else 'held'}, {shows}"
+        case OutOfBounds(low=low, high=high):
+            words = f"out of bounds {low:g} to {high:g}"
+        case Rejected(exception_code=code, detail=detail):
+            words = f"rejected (exception {code}: {detail})"
+        case Unconfirmed(read_back=value):
+            words = f"not confirmed, reads {value:g}"
+        case Deferred(held=value):
+            words = f"later, holds {value:g} (the register wears out)"
+        case Unreachable(detail=detail):
+            words = f"no answer ({detail})"
+        case NotWritten(why=why):
+            words = f"not written: {why}"
+    return words
 
 
 @click.command(

@@ -94,6 +94,9 @@ class Device:
     role
         What it is for: ``home_meter``, ``heat_pump_meter``, ``heat_pump``,
         ``room_sensor``, ``block_meter``, ``landlord_meter``, ``pv``, ``battery``.
+    confirmed_writes
+        Points with an uncertain address (confidence C) that an operator has confirmed on
+        the device; no other such point is written.
     """
 
     id: str
@@ -104,6 +107,7 @@ class Device:
     block_id: str
     dwelling_id: str | None
     role: str
+    confirmed_writes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

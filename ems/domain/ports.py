@@ -60,6 +60,18 @@ class FieldBus(Protocol):
         ...
 
 
+class WriteBook(Protocol):
+    """Counts writes to devices for good; it is told of each and must not block."""
+
+    def wrote(self, point_ids: Collection[PointId], at: datetime, *, urgent: bool) -> None:
+        """Note one write message at ``at`` (estate time, UTC) to these points."""
+        ...
+
+    def last_write(self, point_id: PointId) -> datetime | None:
+        """Return when a point was written last, by any process; ``None`` where never."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ActiveCommand:
     """The command a point is under, written ahead of the device write.

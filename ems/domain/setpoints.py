@@ -77,6 +77,8 @@ class Applied:
     read_back: float
     written: bool
     """``False`` where the device already held the value and no write was needed."""
+    proven: bool = True
+    """``False`` where the register cannot be read: the device acknowledged the write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,46 @@ class Deferred:
     until: datetime
 
 
-Outcome = Applied | OutOfBounds | Rejected | Unreachable | Unconfirmed | Deferred
+@dataclass(frozen=True, slots=True)
+class NotWritten:
+    """Not written, and nothing else done: Hearth itself keeps from it.
+
+    ``why`` says it: a dry run, an uncertain address that nobody confirmed, or a device that
+    is not what its profile says.
+    """
+
+    why: str
+
+
+Outcome = Applied | OutOfBounds | Rejected | Unreachable | Unconfirmed | Deferred | NotWritten
 """What came of a setpoint."""
+
+DRY_RUN = "dry run"
+"""Why nothing is written where Hearth only shows what it would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCount:
+    """How often Hearth has written a point: registers in flash memory wear out.
+
+    Attributes
+    ----------
+    point_id
+        Which point.
+    total
+        All writes, a write that was not answered too.
+    urgent
+        Those of them that do not wait for flash protection: the resident's, for safety, and
+        to hand a device back.
+    since, last_at
+        First and last write, UTC.
+    """
+
+    point_id: PointId
+    total: int
+    urgent: int
+    since: datetime
+    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

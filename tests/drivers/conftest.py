@@ -42,6 +42,11 @@ class Unit:
     gaps_answer: bool = False
     frozen: bool = False
     """Writes are acknowledged and forgotten."""
+    ramp: int = 0
+    """Registers move to what was written by so much a read, instead of at once."""
+    late_writes_s: float = 0.0
+    """Writes are done at once and acknowledged only so much later."""
+    targets: dict[int, int] = field(default_factory=dict)
     busy: int = 0
     busy_function: int = 0
     """The next so many requests are refused with "busy": of this function, or of any."""
@@ -111,6 +116,7 @@ class ScriptedGateway:
             return
         await unit.held.wait()
         await asyncio.sleep(unit.delay_s)
+        late_s = unit.late_writes_s if function in (5, 6, 16) else 0.0
         if unit.behaviour.startswith("refuse:"):
             reply = bytes([function | 0x80, int(unit.behaviour.removeprefix("refuse:"))])
         elif unit.busy and unit.busy_function in (0, function):
@@ -118,6 +124,7 @@ class ScriptedGateway:
             reply = bytes([function | 0x80, 6])
         else:
             reply = _execute(unit, function, address, values, pdu)
+        await asyncio.sleep(late_s)
         writer.write(_frame(unit.behaviour, tid, unit_id, reply))
         await writer.drain()
 
@@ -145,6 +152,9 @@ def _execute(unit: Unit, function: int, address: int, values: tuple[int, ...], p
         table = unit.image.get(TABLE[function], {})
         count = values[0]
         addresses = range(address, address + count)
+        for place in [place for place in addresses if place in unit.targets]:
+            far = unit.targets[place] - table[place]
+            table[place] += max(-unit.ramp, min(unit.ramp, far))
         if not unit.gaps_answer and any(a not in table for a in addresses):
             return bytes([function | 0x80, 2])
         found = [table.get(a, 0) for a in addresses]
@@ -157,7 +167,9 @@ def _execute(unit: Unit, function: int, address: int, values: tuple[int, ...], p
     table = unit.image.setdefault(Space.COIL if function == 5 else Space.HOLDING, {})
     if any(address + index not in table for index in range(len(values))):
         return bytes([function | 0x80, 2])
-    if not unit.frozen:
+    if unit.ramp:
+        unit.targets.update({address + index: value for index, value in enumerate(values)})
+    elif not unit.frozen:
         for index, value in enumerate(values):
             table[address + index] = int(value == 0xFF00) if function == 5 else value
     return pdu[:5]
