@@ -2,10 +2,10 @@
 
 ``codec`` values ↔ registers, pure · ``blocks`` which registers to read together, pure ·
 ``images`` replies of many devices to values, pure · ``quality`` what counters and live
-measurements may do, pure · ``judging`` what a device's values are worth · ``transport`` the only module that knows
-pymodbus · ``line`` one gateway's shared connection · ``session`` one device on it ·
-``poller`` a round over a gateway's devices · ``commands`` writes with read-back ·
-``modbus_bus`` the :class:`~ems.domain.ports.FieldBus` made of these.
+measurements may do, pure · ``judging`` what a device's values are worth · ``transport``
+the only module that knows pymodbus · ``line`` one gateway's shared connection ·
+``session`` one device on it · ``poller`` a round over a gateway's devices · ``commands``
+writes with read-back · ``modbus_bus`` the :class:`~ems.domain.ports.FieldBus` of these.
 
 May import ``ext`` and ``ems.domain``; the service and the simulated field import it.
 """

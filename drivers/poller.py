@@ -28,6 +28,9 @@ SHORT_TIMEOUT = 0.25
 SHORTEST_S = 0.3
 """No device is allowed less than this [s], unless the gateway's time-out is less."""
 
+HURRIED_S = 0.05
+"""The same once several devices of a round were silent."""
+
 TIMES_USUAL = 5.0
 """A device is allowed so many times the slowest of its late replies."""
 
@@ -201,6 +204,8 @@ class GatewayPoller:
         if turn.slowest_s is None and silent < MANY_SILENT:
             return full_s
         usual_s = TIMES_USUAL * (turn.slowest_s or 0.0)
+        if turn.slowest_s is not None and silent >= MANY_SILENT:
+            return min(full_s, max(HURRIED_S, usual_s))
         return min(full_s, max(SHORTEST_S, SHORT_TIMEOUT * full_s, usual_s))
 
     def _readings(
