@@ -1,13 +1,12 @@
-"""The form of a device profile's file, and the JSON Schema that is published of it.
+"""The form of a device profile's file.
 
 Only what a single key may hold is said here; what several keys must agree on is in
-:mod:`ems.settings.profile_checks`.
+:mod:`ems.settings.profile_checks`; :mod:`ems.settings.profile_schema` publishes it.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,7 +49,7 @@ class WriteSection(_Strict):
     fallback: Finite | None = None
     """The device's own value after power-on or when a command lapses, where known."""
     rounding: Rounding = Rounding.NEAREST
-    """How a value between two steps is brought onto a step."""
+    """Onto which step a value between two is brought; up: never below what was asked for."""
 
 
 class PointSection(_Strict):
@@ -100,8 +99,9 @@ class PointSection(_Strict):
     lead: tuple[Register, ...] = ()
     """Raw registers written before the value in the same message."""
     max_rise_per_h: Positive | None = None
-    moves_within_s: Positive | None = None
     """For counters: greatest physical rise an hour, in the unit."""
+    moves_within_s: Positive | None = None
+    """For measurements: a value that has not moved for so long is stale [s]."""
 
 
 class IdentitySection(_Strict):
@@ -178,25 +178,3 @@ class ProfileFile(_Strict):
     """States made of flags: the first flag that is on gives the code, none gives 0."""
     link_lost: tuple[str, Finite] | None = None
     """Point and value by which a caching gateway says that it does not hear the device."""
-
-
-def profile_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a profile's file (2020-12), as published.
-
-    Examples
-    --------
-    >>> profile_schema()["title"]
-    'Hearth device profile'
-    """
-    schema = ProfileFile.model_json_schema()
-    schema["title"] = "Hearth device profile"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def schema_text() -> str:
-    """Return the published schema's text."""
-    return json.dumps(profile_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    print(schema_text(), end="")

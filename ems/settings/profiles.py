@@ -14,7 +14,8 @@ import yaml
 from pydantic import ValidationError
 
 from ems.domain.errors import ConfigurationError, Fault
-from ems.domain.profiles import DeviceProfile, IdentityCheck, PointMap, WriteRule
+from ems.domain.points import DeviceClass
+from ems.domain.profiles import DeviceProfile, IdentityCheck, PointMap, Space, WriteRule
 from ems.settings.profile_checks import Found, profile_faults
 from ems.settings.profile_model import PointSection, ProfileFile
 
@@ -40,6 +41,10 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+SUNSPEC = "sunspec"
+"""In a configuration: whichever SunSpec profile fits the place."""
 
 
 def load_profiles(directory: Path) -> dict[str, DeviceProfile]:
@@ -81,6 +86,16 @@ def load_profiles(directory: Path) -> dict[str, DeviceProfile]:
     if faults:
         raise ConfigurationError(str(directory), tuple(faults))
     return profiles
+
+
+def profile_named(
+    profiles: Mapping[str, DeviceProfile], name: str, device_class: DeviceClass
+) -> DeviceProfile | None:
+    """Return the profile that a configuration names, ``None`` where there is none.
+
+    ``sunspec`` alone means the SunSpec profile of the device class that the place asks for.
+    """
+    return profiles.get(f"{name}_{device_class}" if name == SUNSPEC else name)
 
 
 def read_profile(path: Path) -> tuple[DeviceProfile | None, list[Fault]]:
@@ -161,7 +176,7 @@ def _to_domain(raw: ProfileFile) -> DeviceProfile:
         high_word_first=raw.word_order == "high_first",
         max_block=raw.max_block,
         bridge_gaps=raw.bridge_gaps,
-        constants=raw.constants or None,
+        constants=_constants(raw) or None,
         identified_by=raw.identified_by or None,
         write_function=raw.write_function,
         enter_control=raw.enter_control,
@@ -182,6 +197,14 @@ def _to_domain(raw: ProfileFile) -> DeviceProfile:
         setup=raw.setup,
         discovery=raw.discovery,
     )
+
+
+def _constants(raw: ProfileFile) -> dict[Space, dict[int, int]]:
+    """Return the fixed registers; a simulated device passes its own check of identity."""
+    fixed = {space: dict(registers) for space, registers in raw.constants.items()}
+    for check in raw.identity:
+        fixed.setdefault(check.space, {}).setdefault(check.address, check.accepted[0])
+    return fixed
 
 
 def _point_to_domain(name: str, point: PointSection) -> PointMap:

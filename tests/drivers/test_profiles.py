@@ -58,14 +58,6 @@ def _changed(text, path, value):
     return yaml.safe_dump(document, allow_unicode=True)
 
 
-def test_the_delivered_profiles_have_no_fault_and_name_their_sources(profiles):
-    assert len(profiles) >= 8
-    for profile in profiles.values():
-        assert profile.sources
-        for point in profile.points.values():
-            assert point.write is None or point.confidence in ("A", "B")
-
-
 @pytest.mark.parametrize(
     ("path", "value", "where", "says"),
     [
@@ -96,6 +88,20 @@ def test_the_delivered_profiles_have_no_fault_and_name_their_sources(profiles):
         ("identified_by/holding", [7], "identified_by.holding", "is no constant"),
         ("composed/operating_state", [["x", 1]], "composed.operating_state", "is no point"),
         ("link_lost", ["fault", 1], "link_lost", "names no point"),
+        ("sources", ["hearsay"], "points.power_w.confidence", "on the word of one source"),
+        ("points/power_w/sources", [1], "points.power_w.confidence", "on the word of one source"),
+        ("points/power_w/sources", [1, 3], "points.power_w.sources", "no source of this profile"),
+        ("points/power_w/write_only", True, "points.power_w.write_only", "has no write"),
+        ("points/voltage_v", "13", "points.voltage_v.address", "cuts into the registers of power"),
+        ("serial", "9600-8-N-1", "serial", "pattern"),
+        ("transports", ["carrier pigeon"], "transports[0]", "'tcp'"),
+        ("after_connect_s", 600, "after_connect_s", "less than or equal to 60"),
+        ("between_frames_s", -1, "between_frames_s", "greater than or equal to 0"),
+        ("timeout_s", 0, "timeout_s", "greater than 0"),
+        ("unit_id", 0, "unit_id", "greater than or equal to 1"),
+        ("identity", "empty", "identity[0].accepted", "at least 1"),
+        ("identity", "bits", "identity[0].accepted", "outside the mask"),
+        ("word_order", "middle_first", "word_order", "'low_first'"),
     ],
 )
 def test_a_faulty_reading_is_refused(tmp_path, path, value, where, says):
@@ -104,6 +110,12 @@ def test_a_faulty_reading_is_refused(tmp_path, path, value, where, says):
         value = point
     elif value == "kwh":
         value = point | {"unit": "kWh"}
+    elif value == "13":
+        value = point | {"unit": "V", "address": 13}
+    elif value in ("empty", "bits"):
+        accepted = [] if value == "empty" else [0x100]
+        check = {"what": "model", "space": "input", "address": 1}
+        value = [check | {"mask": 0xFF, "accepted": accepted}]
     faults = _faults(tmp_path, _changed(METER, path, value))
     assert any(
         fault.path.startswith(f"meter.yaml: {where}") and says in fault.problem and fault.remedy
@@ -122,12 +134,62 @@ def test_a_faulty_reading_is_refused(tmp_path, path, value, where, says):
         ("points/room_setpoint_c/write/persists", False, "write.reverts_after_s", "given where"),
         ("points/room_setpoint_c/write/reverts_after_s", 60, "write.reverts_after_s", "absent"),
         ("points/room_setpoint_c/write/high", float("inf"), "write.high", "finite"),
+        ("points/room_setpoint_c/write/high", 60, "write.high", "plausible range"),
+        ("points/room_setpoint_c/write/step", 0.5, "write.step", "finer than the register"),
+        ("points/room_setpoint_c/scale", 0.0001, "write.high", "does not fit the register"),
     ],
 )
 def test_an_unsafe_write_is_refused(tmp_path, path, value, where, says):
     faults = _faults(tmp_path, _changed(PUMP, path, value), "pump")
     wanted = f"pump.yaml: points.room_setpoint_c.{where}"
     assert any(f.path.startswith(wanted) and says in f.problem for f in faults), faults
+
+
+@pytest.mark.parametrize(
+    ("point", "extra", "low", "says"),
+    [
+        ("sg_mode", {}, 1, "cold for ever"),
+        ("heating_on", {}, 0, "cold for ever"),
+        ("hot_water_allowed", {}, 0, "cold for ever"),
+        ("flow_setpoint_c", {"unit": "°C"}, 20, "only Hearth would undo"),
+        ("power_limit_w", {"unit": "W"}, 0, "only Hearth would undo"),
+    ],
+)
+def test_what_only_hearth_could_undo_is_refused(tmp_path, point, extra, low, says):
+    holding = {"space": "holding", "address": 9, "type": "uint16", "cadence": "slow"}
+    rule = {"low": low, "high": low + 1, "step": 1, "persists": True}
+    mapped = holding | extra | {"confidence": "B", "write": rule}
+    (fault,) = _faults(tmp_path, _changed(PUMP, f"points/{point}", mapped), "pump")
+    assert says in fault.problem
+    assert fault.path.startswith(f"pump.yaml: points.{point}.write.")
+    assert fault.remedy
+
+
+def test_a_block_that_lapses_by_itself_is_accepted(tmp_path):
+    holding = {"space": "holding", "address": 9, "type": "uint16", "cadence": "slow"}
+    rule = {"low": 1, "high": 2, "step": 1, "persists": False}
+    rule |= {"reverts_after_s": 600, "refresh_s": 120}
+    mapped = holding | {"confidence": "B", "write": rule}
+    text = _changed(PUMP, "points/sg_mode", mapped)
+    (tmp_path / "pump.yaml").write_text(text, encoding="utf-8")
+    assert load_profiles(tmp_path)["pump"].points["sg_mode"].write.low == 1
+
+
+def test_a_state_that_may_be_written_needs_a_code(tmp_path):
+    mapped = {
+        "space": "holding",
+        "address": 9,
+        "type": "uint16",
+        "cadence": "slow",
+        "confidence": "B",
+        "codes": {0: 2, 5: 4, 7: 9},
+        "write": {"low": 2, "high": 4, "step": 1, "persists": True},
+    }
+    faults = _faults(tmp_path, _changed(PUMP, "points/sg_mode", mapped), "pump")
+    assert {(fault.path, fault.value) for fault in faults} == {
+        ("pump.yaml: points.sg_mode.codes.7", 9),
+        ("pump.yaml: points.sg_mode.write", 3),
+    }
 
 
 def test_a_lapsing_write_must_be_refreshed_before_it_lapses(tmp_path):
@@ -144,6 +206,9 @@ def test_a_lapsing_write_must_be_refreshed_before_it_lapses(tmp_path):
         ("enter_control", [["room_setpoint_c", 40]], "outside the limits"),
         ("release", [["compressor_on", 1]], "no writable point"),
         ("write_groups", [["room_setpoint_c", "compressor_on"]], "no writable holding point"),
+        ("write_groups", [["room_setpoint_c"] * 2], "does not follow"),
+        ("write_groups", [["room_setpoint_c"] * 2] * 2, "of another group"),
+        ("link_lost", ["deaf", 1], "names no point"),
         ("composed", {"room_setpoint_c": [["compressor_on", 1]]}, "has a register too"),
         ("composed", {"room_temperature_c": [["compressor_on", 1]]}, "is not a state"),
     ],
@@ -163,6 +228,28 @@ def test_all_faults_of_all_files_come_at_once(tmp_path):
         "meter.yaml: points.power_w.scale",
         "pump.yaml: vendor",
     }
+
+
+def test_faults_of_form_do_not_hide_faults_of_meaning(tmp_path):
+    text = _changed(METER, "colour", "red")
+    text = _changed(text, "max_block", 999)
+    text = _changed(text, "points/voltage_v", {"space": "input", "address": "zero"})
+    text = _changed(text, "points/power_w/unit", "kW")
+    text = _changed(text, "identified_by/input", [7])
+    places = {fault.path.removeprefix("meter.yaml: ") for fault in _faults(tmp_path, text)}
+    assert places == {
+        *("colour", "max_block", "identified_by.input", "points.power_w.unit"),
+        *("points.voltage_v.address", "points.voltage_v.type", "points.voltage_v.cadence"),
+        "points.voltage_v.confidence",
+    }
+
+
+def test_what_is_left_out_for_its_form_brings_up_no_second_fault(tmp_path):
+    text = _changed(PUMP, "points/compressor_on/address", "three")
+    text = _changed(text, "composed/operating_state", [["compressor_on", 2]])
+    (fault,) = _faults(tmp_path, text, "pump")
+    assert fault.path == "pump.yaml: points.compressor_on.address"
+    assert fault.value == "three"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""A block of many makes: the delivered profiles, put together in an estate file."""
+
+from __future__ import annotations
+
+import pytest
+
+from ems.domain.points import DeviceClass
+from ems.settings import load_estate
+
+from .conftest import Site
+
+MIX = (
+    ("{profile: eastron_sdm630, unit: 1, boundary: block,", "carlo_gavazzi_em330_em340"),
+    ("{profile: eastron_sdm630, unit: 4, boundary: landlord,", "carlo_gavazzi_em24_rtu"),
+    ("meter_profile: eastron_sdm120", "eastron_sdm230"),
+    ("room_sensor_profile: xy_md02", "kincony_sht30"),
+)
+PUMPS = {
+    "altherma_4kw:\n    {profile: daikin_homehub_altherma3": "daikin_altherma4",
+    "altherma_6kw:\n    {profile: daikin_homehub_altherma3": "nibe_s_series",
+    "therma_v_7kw:\n    {profile: lg_therma_v": "nibe_s_series",
+    "therma_v_5kw:\n    {profile: lg_therma_v": "daikin_altherma4",
+}
+
+
+def mix(site: Site) -> None:
+    """Give block A, and what it shares with B, devices of other makes."""
+    for old, profile in MIX:
+        site.replace(old, _with_profile(old, profile))
+    for old, profile in PUMPS.items():
+        site.replace(old, _with_profile(old, profile))
+
+
+def _with_profile(old: str, profile: str) -> str:
+    head, _, rest = old.partition("rofile: ")
+    _, comma, tail = rest.partition(",")
+    return f"{head}rofile: {profile}{comma}{tail}"
+
+
+@pytest.mark.parametrize("battery", ["sofar_hyd_g3", "victron_gx", "sma_sunny_island"])
+def test_one_block_may_hold_many_makes(site: Site, battery: str) -> None:
+    mix(site)
+    site.replace("{profile: sofar_hyd_g3, unit: 3", f"{{profile: {battery}, unit: 3")
+    estate = load_estate(site.file)
+    block = estate.blocks[0]
+    makes = {device.profile.id for device in estate.devices.values() if device.block_id == block.id}
+    assert makes >= {
+        *("carlo_gavazzi_em330_em340", "eastron_sdm230", "kincony_sht30", "daikin_altherma4"),
+        *("nibe_s_series", "mitsubishi_ecodan_a1m", battery),
+    }
+    assert estate.devices["B-landlord"].profile.id == "carlo_gavazzi_em24_rtu"
+    steered = {
+        (device.profile.id, point)
+        for device in estate.devices.values()
+        if device.device_class is DeviceClass.HEAT_PUMP
+        for point in ("room_setpoint_c", "sg_mode")
+        if (mapped := device.profile.points.get(point)) is not None and mapped.write is not None
+    }
+    assert ("nibe_s_series", "sg_mode") in steered
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "says"),
+    [
+        # A register that no second source confirms is not written on a price's behalf.
+        (
+            "ecodan_5kw:\n    {profile: mitsubishi_ecodan_a1m",
+            "grant_aerona3_chofu",
+            "heat_pumps.ecodan_5kw.actuator",
+            "confidence C",
+        ),
+        (
+            "ecodan_5kw:\n    {profile: mitsubishi_ecodan_a1m",
+            "samsung_ehs_mim_b19n",
+            "heat_pumps.ecodan_5kw.actuator",
+            "cannot be steered",
+        ),
+        (
+            "{profile: sofar_hyd_g3, unit: 3",
+            "huawei_sun2000_luna",
+            "blocks[0].battery.profile",
+            "battery_power_setpoint_w",
+        ),
+        (
+            "{profile: sofar_hyd_g3, unit: 3",
+            "givenergy_hybrid",
+            "blocks[0].battery.profile",
+            "battery_power_setpoint_w",
+        ),
+        (
+            "{profile: eastron_sdm630, unit: 1",
+            "kamstrup_multical_x03",
+            "blocks[0].meter.profile",
+            "heat meter",
+        ),
+    ],
+)
+def test_what_a_make_cannot_do_is_said_before_it_is_tried(
+    site: Site, old: str, new: str, place: str, says: str
+) -> None:
+    site.replace(old, _with_profile(old, new))
+    faults = site.faults()
+    assert any(fault.path == place and says in fault.problem for fault in faults), faults
+    assert all(fault.remedy for fault in faults)
