@@ -2,9 +2,10 @@
 
 A round asks healthy devices only, each once, and decodes what they answered together. Who
 is quick is given little time, so that one device that falls silent delays its neighbours by
-a fraction of the gateway's time-out, once. What failed, a device or the whole gateway, is
-asked again between rounds, when its back-off is over, with the full time-out; it takes part
-in rounds from then on, and what it missed meanwhile is read first.
+a fraction of the gateway's time-out, once. Who is silent for so short a time is doubted, not
+lost: the verdict falls between rounds, with the full time-out. There, when its back-off is
+over, what failed is asked again, too, be it a device or the whole gateway. Once it answers
+it takes part in rounds again, and what it missed meanwhile is read at once.
 """
 
 from __future__ import annotations
@@ -16,30 +17,35 @@ from datetime import datetime
 from typing import NamedTuple
 
 from drivers.images import Fetched, Values, decode
-from drivers.line import GatewayLine, Priority
+from drivers.line import GatewayLine
 from drivers.session import DeviceSession
-from drivers.transport import Answer, Broken, Malformed, Refusal, Silence
+from drivers.transport import Broken, Malformed, Refusal, Silence
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Quality, Reading
 
 SHORT_TIMEOUT = 0.25
-"""Share of the gateway's time-out that is allowed to a device known to be quick."""
+"""Share of the gateway's time-out that is allowed to a device that answered before."""
 
 SHORTEST_S = 0.3
 """No device is allowed less than this [s], unless the gateway's time-out is less."""
 
-HURRIED_S = 0.05
-"""The same once several devices of a round were silent."""
+HURRIED_S = 0.06
+"""The same once a device of the round was silent."""
 
-TIMES_USUAL = 5.0
-"""A device is allowed so many times the slowest of its late replies."""
+TIMES_SLOWEST = 5.0
+"""A device is allowed so many times the slowest of late replies on its gateway."""
 
-FADING = 0.97
-"""By this much a slow reply is forgotten with each one that is quicker."""
+TIMES_TYPICAL = 8.0
+"""The same, of the typical reply, once a device of the round was silent."""
+
+FADING = 0.9
+"""By this much a slow reply is forgotten with each round, a typical one with each reply."""
+
+SEARCH_TIMEOUTS = 2.0
+"""The search for what failed ends when silence took so many time-outs of the gateway."""
 
 MANY_SILENT = 3
-"""So many silent devices in a round shorten the time allowed to the rest of it; and if none
-has answered until then, the gateway is taken for dead."""
+"""So many silent devices in a round of which none answered yet, and the gateway is doubted."""
 
 Asked = tuple[tuple[str, ...], tuple[str, ...]]
 """The register points to read, and the points that a reading is owed for."""
@@ -70,14 +76,17 @@ class _Turn:
     ----------
     owed
         Cadences that it did not answer when they were due.
-    slowest_s
-        The slowest of its late replies [s], slowly forgotten; ``None`` before the first.
+    known
+        Whether it answered before.
+    doubted
+        Whether it was silent for a short time and no verdict has fallen yet.
     """
 
     def __init__(self, session: DeviceSession) -> None:
         self.session = session
         self.owed: frozenset[Cadence] = frozenset()
-        self.slowest_s: float | None = None
+        self.known = False
+        self.doubted = False
         self._asked: dict[tuple[int, frozenset[Cadence]], Asked] = {}
 
     def asked(self, cadences: frozenset[Cadence]) -> Asked:
@@ -96,10 +105,6 @@ class _Turn:
         """Return the points by which to see whether the device answers."""
         every = (self.asked(frozenset({cadence}))[0] for cadence in Cadence)
         return next((names for names in every if names), ())
-
-    def replied(self, after_s: float) -> None:
-        """Note how long the device took."""
-        self.slowest_s = max(after_s, FADING * (self.slowest_s or 0.0))
 
 
 class _Part(NamedTuple):
@@ -131,6 +136,7 @@ class GatewayPoller:
         self._line = line
         self._turns = tuple(_Turn(session) for session in sessions)
         self._lost = False
+        self._slowest_s = self._typical_s = 0.0
         self._search: asyncio.Task[None] | None = None
         self._next = 0
 
@@ -145,6 +151,7 @@ class GatewayPoller:
         What devices that answer again had missed is read and returned, too.
         """
         begin_s = asyncio.get_running_loop().time()
+        self._slowest_s *= FADING
         fetched: list[_Part] = []
         if not self._lost:
             fetched = await self._round(cadences, now)
@@ -171,9 +178,10 @@ class GatewayPoller:
         for turn in self._turns:
             wanted = cadences | turn.owed
             names, _ = turn.asked(wanted)
-            if not names or turn.session.backoff.failing:
+            if not names or turn.doubted or turn.session.backoff.failing:
                 continue
-            one = await self._fetch(turn, names, now, self._limit_s(turn, silent))
+            limit_s = self._limit_s(turn, silent)
+            one = await self._fetch(turn, names, now, limit_s)
             fetched.append(_Part(turn, wanted, one))
             if isinstance(one.fault, Broken):
                 self._lost = True
@@ -181,32 +189,42 @@ class GatewayPoller:
             answered = answered or any(one.replies) or isinstance(one.fault, Refusal)
             silent += isinstance(one.fault, Silence | Malformed)
             if silent >= MANY_SILENT and not answered:
-                self._line.give_up(f"the first {silent} devices asked gave no reply")
+                if limit_s >= self._line.gateway.timeout_s:
+                    self._line.give_up(f"the first {silent} devices asked gave no reply")
                 self._lost = True
                 break
         return fetched
 
     async def _fetch(
-        self, turn: _Turn, names: tuple[str, ...], now: datetime, timeout_s: float
+        self, turn: _Turn, names: tuple[str, ...], now: datetime, limit_s: float
     ) -> Fetched:
+        """Read a device and tell it well, doubted or lost."""
         loop = asyncio.get_running_loop()
-        begin_s = loop.time()
-        one = await turn.session.fetch(names, now, timeout_s=timeout_s)
+        alone, begin_s = self._search is None or self._search.done(), loop.time()
+        one = await turn.session.fetch(names, now, timeout_s=limit_s)
         if one.fault is None:
-            turn.replied(loop.time() - begin_s)
+            turn.known, turn.doubted = True, False
             turn.session.note_success()
+            if alone:
+                took_s = loop.time() - begin_s
+                self._slowest_s = max(self._slowest_s, took_s)
+                self._typical_s += (1.0 - FADING) * (took_s - self._typical_s)
+        elif isinstance(one.fault, Silence) and limit_s < self._line.gateway.timeout_s:
+            turn.doubted = True
         elif not isinstance(one.fault, Broken):
+            turn.doubted = False
             turn.session.note_failure(one.fault)
         return one
 
     def _limit_s(self, turn: _Turn, silent: int) -> float:
+        """How long to wait for a device's reply in a round with so many silent ones."""
         full_s = self._line.gateway.timeout_s
-        if turn.slowest_s is None and silent < MANY_SILENT:
-            return full_s
-        usual_s = TIMES_USUAL * (turn.slowest_s or 0.0)
-        if turn.slowest_s is not None and silent >= MANY_SILENT:
-            return min(full_s, max(HURRIED_S, usual_s))
-        return min(full_s, max(SHORTEST_S, SHORT_TIMEOUT * full_s, usual_s))
+        if not turn.known:
+            return full_s if silent < MANY_SILENT else SHORT_TIMEOUT * full_s
+        if silent:
+            return min(full_s, max(HURRIED_S, TIMES_TYPICAL * self._typical_s))
+        least_s = max(SHORTEST_S, SHORT_TIMEOUT * full_s)
+        return min(full_s, max(least_s, TIMES_SLOWEST * self._slowest_s))
 
     def _readings(
         self, cadences: frozenset[Cadence], fetched: Sequence[_Part], now: datetime
@@ -232,48 +250,38 @@ class GatewayPoller:
         return readings
 
     async def _look_for_lost(self, now: datetime) -> None:
-        """Ask again what failed, between rounds; a device that is silent ends it."""
+        """Ask again what was doubted or failed, between rounds."""
         if self._lost:
             await self._look_for_gateway(now)
             return
-        wall_s = self._line.wall()
-        due = [
-            t for t in self._turns if t.session.backoff.failing and t.session.backoff.due(wall_s)
-        ]
+        loop = asyncio.get_running_loop()
+        wall_s, full_s = self._line.wall(), self._line.gateway.timeout_s
+        due = [t for t in self._turns if t.session.backoff.failing or t.doubted]
+        due = [t for t in due if t.doubted or t.session.backoff.due(wall_s)]
+        silent_s = 0.0
         for turn in sorted(due, key=lambda turn: turn.session.backoff.until_s):
-            one = await self._probe(turn, now)
-            if one.fault is None:
-                turn.session.note_success()
-            elif isinstance(one.fault, Broken):
+            begin_s = loop.time()
+            one = await self._fetch(turn, turn.sample(), now, full_s)
+            if isinstance(one.fault, Broken):
                 self._lost = True
                 return
-            else:
-                turn.session.note_failure(one.fault)
-                if isinstance(one.fault, Silence):
-                    return
+            silent_s += loop.time() - begin_s if one.fault is not None else 0.0
+            if silent_s >= SEARCH_TIMEOUTS * full_s:
+                return
 
     async def _look_for_gateway(self, now: datetime) -> None:
         """Ask some devices in turn; any answer says that the gateway is back."""
         if self._line.down:
             return
+        full_s = self._line.gateway.timeout_s
         healthy = [t for t in self._turns if not t.session.backoff.failing] or [*self._turns]
         for _ in range(min(MANY_SILENT, len(healthy))):
             turn = healthy[self._next % len(healthy)]
             self._next += 1
-            one = await self._probe(turn, now)
+            one = await turn.session.fetch(turn.sample(), now, timeout_s=full_s)
             if isinstance(one.fault, Broken):
                 return
-            if one.fault is None or any(one.replies) or isinstance(one.fault, Refusal | Answer):
+            if one.fault is None or any(one.replies) or isinstance(one.fault, Refusal):
                 self._lost = False
                 return
         self._line.give_up("no device asked gives a reply")
-
-    async def _probe(self, turn: _Turn, now: datetime) -> Fetched:
-        loop = asyncio.get_running_loop()
-        begin_s = loop.time()
-        one = await turn.session.fetch(
-            turn.sample(), now, priority=Priority.READ, timeout_s=self._line.gateway.timeout_s
-        )
-        if one.fault is None:
-            turn.replied(loop.time() - begin_s)
-        return one
