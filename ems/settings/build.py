@@ -19,7 +19,6 @@ from ems.domain.estate import (
     DRProduct,
     Dwelling,
     Estate,
-    Gateway,
     HeatPump,
     MeterAccount,
     Payer,
@@ -32,6 +31,7 @@ from ems.domain.profiles import DeviceProfile
 from ems.domain.tariffs import DynamicTariff, FlatTariff, Tariff, TariffBand, TimeOfUseTariff
 from ems.settings.aggregators import aggregators_of
 from ems.settings.alarms import alarm_rules
+from ems.settings.gateways import gateway_of
 from ems.settings.models import (
     BatterySection,
     BlockMeterSection,
@@ -88,10 +88,7 @@ def build_estate(file: EstateFile, sources: Sources, folder: Path) -> Estate:
         devices={},
     )
     blocks = tuple(_block(section, parts) for section in file.blocks)
-    gateways = {
-        name: Gateway(id=name, host=part.host, port=part.port, timeout_s=part.timeout_s)
-        for name, part in file.gateways.items()
-    }
+    gateways = {name: gateway_of(name, part, folder) for name, part in file.gateways.items()}
     priors: Mapping[str, ThermalPrior] = sources.priors or {}
     return Estate(
         id=file.estate.id,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +14,7 @@ from ems.domain.time import floor_to
 from ems.settings.aggregators import check_aggregators
 from ems.settings.alarms import check_alarms
 from ems.settings.checks_blocks import check_blocks
+from ems.settings.gateways import check_gateways
 from ems.settings.nodes import Node
 from ems.settings.profiles import load_profiles
 from ems.settings.quantities import parse_instant, parse_time_of_day
@@ -44,7 +43,7 @@ def run_checks(root: Node, folder: Path) -> Sources:
     sources = Sources()
     _estate(root["estate"])
     _control(root["control"])
-    _gateways(root["gateways"])
+    check_gateways(root, folder)
     check_alarms(root["alarms"])
     _products(root["products"])
     _schedules(root["comfort_schedules"])
@@ -93,37 +92,6 @@ def _control(control: Node) -> None:
     at_least("guard_after_s", "dispatch_s", "Give the control process one round of dispatch.")
     at_least("poll_normal_s", "poll_fast_s", "Ordinary points are read no oftener than fast ones.")
     at_least("poll_slow_s", "poll_normal_s", "Slow points are read no oftener than ordinary ones.")
-
-
-_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9-]{1,63})*\.?")
-
-
-def _gateways(gateways: Node) -> None:
-    known: dict[tuple[str, float], str] = {}
-    for name, gateway in gateways.entries():
-        host, port = gateway["host"].text(), gateway["port"].number()
-        if host is not None and not _is_host(host):
-            remedy = "Give a host name or an IP address alone, e.g. 192.168.10.20."
-            gateway["host"].refuse("this is not a host", remedy, show="@" not in host)
-            continue
-        if host is None or port is None:
-            continue
-        address = ("127.0.0.1" if host.lower() == "localhost" else host.lower(), port)
-        if address in known:
-            problem = f"{known[address]} already has the address {host}:{port:g}"
-            remedy = "Keep one gateway for one address; blocks may share it."
-            gateway["host"].refuse(problem, remedy)
-        known.setdefault(address, name)
-    if gateways.value == {}:
-        gateways.refuse("there is no gateway", "Add at least one.", show=False)
-
-
-def _is_host(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return _HOST_NAME.fullmatch(host) is not None and not re.fullmatch(r"[0-9.]+", host)
-    return True
 
 
 def _products(products: Node) -> None:

@@ -14,6 +14,7 @@ from ems.domain.comfort import FLOOR_C
 from ems.domain.estate import ControlRules
 from ems.settings.aggregators import AggregatorSection
 from ems.settings.alarms import AlarmsSection
+from ems.settings.gateways import GatewaySection
 from ems.settings.quantities import (
     Between,
     Choice,
@@ -27,7 +28,6 @@ from ems.settings.quantities import (
     Minutes,
     Percent,
     PollS,
-    Port,
     PowerKw,
     PriceP,
     RoomC,
@@ -230,16 +230,6 @@ class ProductSection(Section):
     )
     full_payment_pct: Percent = Field(description="Delivery from which all is paid.")
     no_payment_pct: Percent = Field(description="Delivery up to which nothing is paid.")
-
-
-class GatewaySection(Section):
-    """One Modbus TCP address."""
-
-    host: Text = Field(description="Host name or IP address.")
-    port: Port = Field(description="TCP port, mostly 502.")
-    timeout_s: Annotated[float, Between("s", 0.1, 60)] = Field(
-        3.0, description="How long to wait for an answer."
-    )
 
 
 class HeatPumpSection(Section):
