@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 
 from drivers.codec import Decoded, PointCodec, codecs
 from drivers.sunspec_models import DATA_TYPES, HEADER, SENTINELS, PointDefinition, definition
-from drivers.sunspec_sources import LIMITS, SOURCES, Source
-from drivers.sunspec_walk import Layout, PlacedModel, text_at
-from ems.domain.points import POINTS, DeviceClass
+from drivers.sunspec_sources import FOLLOWS, LIMITS, SOURCES, Source
+from drivers.sunspec_terms import terms_of
+from drivers.sunspec_walk import Layout, PlacedModel
+from ems.domain.points import POINTS
 from ems.domain.profiles import (
     Confidence,
     DataType,
@@ -44,11 +45,6 @@ BODIES = frozenset(
     | {1, 160, 714}
 )
 """Models whose registers a walk reads once: to see which points are implemented."""
-
-STORAGE, STORAGE_MODULES, DC_PORTS, CONTROLS = 124, 160, 714, 704
-_ESS_PORT = 1
-_CHARGE_LABEL, _DISCHARGE_LABEL = "stcha", "stdischa"
-_NO_SCALE = -0x8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +139,7 @@ def discover(template: DeviceProfile, layout: Layout) -> Discovery:
     guards: dict[str, tuple[str, ...]] = {}
     sums: dict[str, tuple[tuple[str, float], ...]] = {}
     for name, wanted in template.points.items():
-        summed = _sum(name, wanted, template.device_class, layout)
+        summed = terms_of(name, wanted, template.device_class, layout)
         if summed is not None:
             terms, model = summed
             helpers.update({term: point for term, point, _ in terms})
@@ -151,7 +147,12 @@ def discover(template: DeviceProfile, layout: Layout) -> Discovery:
             guards[name] = (_guard(helpers, model),)
             points[name] = replace(wanted, confidence=Confidence.B, write=None)
             continue
-        chosen = _choose(SOURCES[template.device_class].get(name, ()), layout)
+        sources = SOURCES[template.device_class].get(name, ())
+        leader = FOLLOWS.get(name)
+        if leader is not None:
+            led = _choose(SOURCES[template.device_class].get(leader, ()), layout)
+            sources = tuple(s for s in sources if led is not None and led[1].id in s.models)
+        chosen = _choose(sources, layout)
         if chosen is None:
             continue
         source, model, place = chosen
@@ -323,91 +324,6 @@ def _rule(
         low, high = source.write_codes
     step = rule.step if source.write_codes else abs(scale) * 10.0**exponent
     return replace(rule, low=low, high=high, step=step, tolerance=max(rule.tolerance, step / 2.0))
-
-
-def _sum(
-    name: str, wanted: PointMap, device_class: DeviceClass, layout: Layout
-) -> tuple[list[tuple[str, PointMap, float]], PlacedModel] | None:
-    """Return the terms of a battery's power or energy from its DC ports or modules."""
-    if device_class is not DeviceClass.BATTERY:
-        return None
-    for model in layout.models:
-        parts: list[tuple[int, str, float]] = []
-        if model.id == DC_PORTS:
-            point = {
-                "power_w": ("DCW", -1.0),
-                "energy_charged_kwh": ("DCWhAbs", 0.001),
-                "energy_discharged_kwh": ("DCWhInj", 0.001),
-            }.get(name)
-            if point:
-                parts = [(port, *point) for port in _ports(model, layout)]
-        elif model.id == STORAGE_MODULES:
-            charging, discharging = _modules(model, layout)
-            if charging is not None and discharging is not None:
-                parts = {
-                    "power_w": [(charging, "DCW", 1.0), (discharging, "DCW", -1.0)],
-                    "energy_charged_kwh": [(charging, "DCWH", 0.001)],
-                    "energy_discharged_kwh": [(discharging, "DCWH", 0.001)],
-                }.get(name, [])
-        if parts:
-            return [_term(wanted, model, *part) for part in parts], model
-    return None
-
-
-def _term(
-    wanted: PointMap, model: PlacedModel, index: int, point: str, factor: float
-) -> tuple[str, PointMap, float]:
-    known = definition(model.id)
-    if known is None:  # only models with definitions are summed
-        raise KeyError(model.id)
-    place = known.block[point]
-    start = model.address + known.size + index * known.block_size
-    shared = known.points[str(place.factor)]
-    name = f"model {model.id}, repetition {index + 1}, {point}"
-    return (
-        name,
-        PointMap(
-            point=name,
-            space=Space.HOLDING,
-            address=start + place.offset,
-            data_type=DATA_TYPES[place.kind],
-            scale_factor_address=model.address + shared.offset,
-            sentinels=SENTINELS[place.kind],
-            cadence=wanted.cadence,
-            confidence=Confidence.B,
-        ),
-        factor,
-    )
-
-
-def _ports(model: PlacedModel, layout: Layout) -> list[int]:
-    """Return which repetitions of a DC measurement are storage."""
-    known = definition(model.id)
-    if known is None:
-        return []
-    kind = known.block["PrtTyp"].offset
-    starts = (
-        (index, model.address + known.size + index * known.block_size)
-        for index in range(known.repetitions(model.length))
-    )
-    return [index for index, at in starts if layout.registers.get(at + kind) == _ESS_PORT]
-
-
-def _modules(model: PlacedModel, layout: Layout) -> tuple[int | None, int | None]:
-    """Return which repetitions carry the battery's charge and discharge, by their labels."""
-    known = definition(model.id)
-    charging = discharging = None
-    if known is None:
-        return None, None
-    place = known.block["IDStr"]
-    for index in range(known.repetitions(model.length)):
-        start = model.address + known.size + index * known.block_size + place.offset
-        label = text_at(layout.registers, start, place.size).lower().replace(" ", "")
-        if label.startswith(_DISCHARGE_LABEL):
-            discharging = index
-        elif label.startswith(_CHARGE_LABEL):
-            charging = index
-    return charging, discharging
 
 
 def _guard(helpers: dict[str, PointMap], model: PlacedModel) -> str:

@@ -91,6 +91,11 @@ _METER: dict[str, tuple[Source, ...]] = {
     "power_l2_w": (Source(METERS, "WphB", flipped_by=_FLIP),),
     "power_l3_w": (Source(METERS, "WphC", flipped_by=_FLIP),),
     "voltage_v": (Source(METERS, "PhV"), Source(METERS, "PhVphA")),
+    "voltage_l2_v": (Source(METERS, "PhVphB"),),
+    "voltage_l3_v": (Source(METERS, "PhVphC"),),
+    "current_l1_a": (Source(METERS, "AphA"),),
+    "current_l2_a": (Source(METERS, "AphB"),),
+    "current_l3_a": (Source(METERS, "AphC"),),
     "frequency_hz": (Source(METERS, "Hz"),),
     "energy_import_kwh": (Source(METERS, "TotWhImp", KILO),),
     "energy_export_kwh": (Source(METERS, "TotWhExp", KILO),),
@@ -150,6 +155,14 @@ SOURCES: Mapping[DeviceClass, Mapping[str, tuple[Source, ...]]] = {
     DeviceClass.BATTERY: _BATTERY,
 }
 """Device class → canonical point → where it may come from, best first."""
+
+FOLLOWS: Mapping[str, str] = {
+    "battery_mode": "battery_power_setpoint_w",
+    "remote_timeout_s": "battery_power_setpoint_w",
+    "power_limit_on": "power_limit_pct",
+    "power_limit_timeout_s": "power_limit_pct",
+}
+"""Point → the point whose model it is taken from: a command is one model's business."""
 
 LIMITS: Mapping[str, tuple[tuple[Place, ...], tuple[Place, ...]]] = {
     "battery_power_setpoint_w": (

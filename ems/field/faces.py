@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from drivers.codec import PointCodec, codecs
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Device, Estate
+from ems.domain.points import PointId
 from ems.domain.profiles import PointMap, Space
 from ems.domain.readings import Quality
 from ems.field.simulation import EstateSimulation
@@ -69,6 +70,7 @@ class Face:
         self._journal = journal
         self._entries: dict[Space, dict[int, _Entry]] = {space: {} for space in Space}
         self._constants: dict[Space, dict[int, int]] = {space: {} for space in Space}
+        self._held: dict[PointId, float] = {}
         self.device: Device | None = None
 
     def add(self, device: Device, points: Iterable[PointCodec], *, main: bool) -> None:
@@ -77,6 +79,11 @@ class Face:
             point = codec.point
             start = point.address - len(point.lead)
             entry = _Entry(device, codec, start, [])
+            point_id = PointId(device.id, point.point)
+            if point_id not in self._simulation.layout.where:
+                # Physics knows nothing of it: it holds what was written last.
+                fallback = point.write.fallback if point.write is not None else None
+                self._held[point_id] = math.nan if fallback is None else fallback
             for address in range(start, start + entry.length):
                 self._entries[point.space][address] = entry
             if point.scale_factor_address is not None:
@@ -114,7 +121,9 @@ class Face:
     def _words(self, entry: _Entry) -> list[int]:
         if entry.version != self._simulation.version:
             point = entry.codec.point
-            value = self._simulation.read(entry.device.id, point.point)
+            value = self._held.get(PointId(entry.device.id, point.point))
+            if value is None:
+                value = self._simulation.read(entry.device.id, point.point)
             entry.words = [*point.lead, *_encode(entry.codec, value) * point.repeat]
             entry.version = self._simulation.version
         return entry.words
@@ -138,6 +147,10 @@ class Face:
         decoded = [(entry, self._decode(entry, address, values)) for entry in touched]
         for entry, value in decoded:
             device, name = entry.device.id, entry.codec.point.point
+            if PointId(device, name) in self._held:
+                self._held[PointId(device, name)] = value
+                entry.version = -1
+                continue
             self._journal(device, name, value)
             try:
                 self._simulation.write(device, name, value)

@@ -26,6 +26,10 @@ BATTERY = (
     *("power_w", "soc_pct", "energy_charged_kwh", "energy_discharged_kwh", "battery_mode"),
     *("battery_power_setpoint_w", "remote_timeout_s", "remote_timeout_action"),
 )
+INVERTER = (
+    *("power_w", "energy_generated_kwh", "inverter_state", "frequency_hz"),
+    *("power_limit_pct", "power_limit_on", "power_limit_timeout_s"),
+)
 ROLES = (
     ("home_meter", False, METER),
     ("heat_pump_meter", False, METER),
@@ -33,7 +37,7 @@ ROLES = (
     ("room_sensor", False, ("temperature_c", "humidity_pct")),
     ("block_meter", True, METER_3PH),
     ("landlord_meter", True, METER_3PH),
-    ("pv", True, ("power_w", "energy_generated_kwh", "inverter_state", "frequency_hz")),
+    ("pv", True, INVERTER),
     ("battery", True, BATTERY),
 )
 """Role, whether it is the block's, and its points: in the order of the simulation's series."""

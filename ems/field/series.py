@@ -64,6 +64,7 @@ def shown_series(field: EstateSimulation, day: Day, minute: int) -> list[FloatAr
         *(counters["landlord_import"], counters["landlord_export"]),
         # pv
         *(-field.pv_w, counters["generated"], np.where(field.pv_w > 5.0, 4.0, 2.0), block_hz),
+        *field.pv_limits.shown,
         # battery
         np.array([battery.power_w for battery in batteries]),
         np.array(soc),

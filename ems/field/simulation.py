@@ -23,6 +23,7 @@ from ems.field.faults import FaultKind, FieldFault, check_fault
 from ems.field.layout import PointLayout
 from ems.field.parameters import FieldParameters
 from ems.field.physics import HomePhysics, HomeState
+from ems.field.pv_limits import PvLimits
 from ems.field.series import shown_series
 from ems.field.sources import Consumption, Weather
 from ems.field.storage import BatteryPhysics, BatteryState
@@ -116,6 +117,9 @@ class EstateSimulation:
         self._home_index = {home.id: number for number, home in enumerate(homes)}
         self._block_index = {block.id: number for number, block in enumerate(blocks)}
 
+        peaks = [0.0 if block.pv is None else block.pv.peak_w for block in blocks]
+        self.pv_limits = PvLimits(np.array(peaks))
+
     def _start_counters(self) -> None:
         rng = generator(self.parameters.seed, "counters")
         homes, blocks = len(self.traits.ids), len(self.estate.blocks)
@@ -181,7 +185,7 @@ class EstateSimulation:
     ) -> None:
         pump_w = self.homes.power_w
         self.home_w = household_w + pump_w
-        self.pv_w = pv_w
+        self.pv_w = pv_w = self.pv_limits.limited(pv_w, self._now_s)
         homes_w = self.block_of @ self.home_w
         landlord = communal_w - pv_w
         for row, battery in enumerate(self.batteries):
@@ -296,6 +300,9 @@ class EstateSimulation:
         if device is not None and device.role == "battery":
             battery = self.batteries[self._block_index[device.block_id]]
             known = battery is not None and battery.write(point, value, self._now_s)
+        elif device is not None and device.role == "pv":
+            row = self._block_index[device.block_id]
+            known = self.pv_limits.write(row, point, value, self._now_s)
         elif device is not None and device.role == "heat_pump" and device.dwelling_id is not None:
             known = self._write_pump(self._home_index[device.dwelling_id], point, value)
         if not known:
@@ -303,7 +310,7 @@ class EstateSimulation:
                 "no settable point",
                 field="point",
                 value=f"{device_id}.{point}",
-                remedy="Write a setpoint of a heat pump or of a battery.",
+                remedy="Write a setpoint of a heat pump or of a battery, or an inverter's limit.",
             )
         self.version += 1
         self._image = None
@@ -382,6 +389,7 @@ class EstateSimulation:
             },
             "control_mode": self.control_mode.tolist(),
             "batteries": [battery.dump() if battery else None for battery in self.batteries],
+            "pv_limits": self.pv_limits.dump(),
             "counters": {name: values.tolist() for name, values in self.counters.items()},
             "faults": [fault.to_json() for fault in self.faults.values()],
             "frozen": {device: values.tolist() for device, values in self._frozen.items()},
@@ -416,6 +424,7 @@ class EstateSimulation:
         for battery, dumped in zip(self.batteries, state["batteries"], strict=True):
             if battery is not None and dumped is not None:
                 battery.restore(dumped)
+        self.pv_limits.restore(state.get("pv_limits"))
         self.counters = {name: np.array(values) for name, values in state["counters"].items()}
         self._frozen = {name: np.array(values) for name, values in state["frozen"].items()}
         self.faults = {}

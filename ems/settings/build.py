@@ -27,6 +27,7 @@ from ems.domain.estate import (
     ThermalPrior,
 )
 from ems.domain.people import PeopleRules
+from ems.domain.points import DeviceClass
 from ems.domain.profiles import DeviceProfile
 from ems.domain.tariffs import DynamicTariff, FlatTariff, Tariff, TariffBand, TimeOfUseTariff
 from ems.settings.aggregators import aggregators_of
@@ -48,6 +49,7 @@ from ems.settings.models import (
     PvSection,
     TimeOfUseSection,
 )
+from ems.settings.profiles import profile_named
 from ems.settings.sources import Sources
 
 _W_PER_KW = 1000.0
@@ -191,6 +193,10 @@ def _block(section: BlockSection, parts: _Parts) -> Block:
     )
 
 
+_CLASS_OF_ROLE = {"pv": DeviceClass.INVERTER, "battery": DeviceClass.BATTERY}
+"""What stands at a place that is no meter; decides which SunSpec profile is meant."""
+
+
 def _block_device(
     block: BlockSection,
     section: BlockMeterSection | PvSection | BatterySection,
@@ -221,10 +227,12 @@ def _device(
     dwelling: str | None,
     role: str,
 ) -> str:
+    device_class = _CLASS_OF_ROLE.get(role, DeviceClass.METER)
+    found = profile_named(parts.profiles, profile, device_class) or parts.profiles[profile]
     parts.devices[id_] = Device(
         id=id_,
-        device_class=parts.profiles[profile].device_class,
-        profile=parts.profiles[profile],
+        device_class=found.device_class,
+        profile=found,
         gateway_id=gateway,
         unit_id=unit,
         block_id=block,

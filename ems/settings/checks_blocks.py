@@ -11,6 +11,7 @@ from ems.domain.points import DeviceClass
 from ems.domain.profiles import Confidence, DeviceProfile
 from ems.settings.document import path_text
 from ems.settings.nodes import Node, section_names
+from ems.settings.profiles import profile_named
 
 _CLASS_WORDS = {
     DeviceClass.METER: "a meter",
@@ -86,7 +87,7 @@ def _profile(node: Node, expected: DeviceClass, register: _Register) -> DevicePr
     name, profiles = node.text(), register.profiles
     if name is None or profiles is None:
         return None
-    profile = profiles.get(name)
+    profile = profile_named(profiles, name, expected)
     if profile is None:
         fitting = sorted(id_ for id_, one in profiles.items() if one.device_class is expected)
         remedy = f"Profiles of {_CLASS_WORDS[expected]}: {', '.join(fitting) or 'none'}."
@@ -191,7 +192,8 @@ def _block_devices(block: Node, register: _Register) -> None:
         gateway = section["gateway"] if section["gateway"].exists else block["gateway"]
         _device(block, block["id"], suffix, section["unit"], gateway, register)
     if block["battery"].exists:
-        profile = (register.profiles or {}).get(block["battery"]["profile"].text() or "")
+        named = block["battery"]["profile"].text() or ""
+        profile = profile_named(register.profiles or {}, named, DeviceClass.BATTERY)
         point = profile.points.get("battery_power_setpoint_w") if profile else None
         if point is not None and point.write is None:
             remedy = "Use a profile whose battery_power_setpoint_w may be written."

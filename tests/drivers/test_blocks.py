@@ -95,13 +95,17 @@ def test_holes_cost_only_the_values_they_are_in(profile, data):
 def test_a_device_that_answers_for_gaps_is_read_at_once(profiles):
     sunspec = profiles["sunspec_inverter"]
     made = plan(sunspec, codecs(sunspec), list(sunspec.points))
-    assert [(block.address, block.count) for block in made.blocks] == [(40084, 25)]
+    assert [(block.address, block.count) for block in made.blocks] == [(40084, 62)]
     cautious = replace(sunspec, bridge_gaps=False)
     made = plan(cautious, codecs(sunspec), list(sunspec.points))
     assert [(block.address, block.count) for block in made.blocks] == [
         (40084, 4),
         (40094, 3),
         (40108, 1),
+        (40127, 1),
+        (40129, 1),
+        (40131, 1),
+        (40145, 1),
     ]
 
 

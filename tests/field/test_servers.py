@@ -185,7 +185,7 @@ def test_the_inverter_can_be_walked_as_sunspec(estate, simulate) -> None:
                     break
                 models.append(model)
                 address += 2 + length
-            assert models == [1, 103]
+            assert models == [1, 103, 123]
 
     in_loop(story)
 

@@ -39,7 +39,7 @@ def test_a_program_reads_the_same_summary() -> None:
 
 def test_faults_are_all_printed_with_place_value_and_remedy(site: Site) -> None:
     site.replace("physical_import_kw: 55", "physical_import_w: 80000")
-    site.replace("profile: sunspec_inverter", "profile: sunspec")
+    site.replace("profile: sunspec_inverter", "profile: sunspecs")
     site.replace("units: {meter: 12,", "units: {meter: 11,")
     status, output = run(str(site.file))
     assert status == 2
