@@ -10,13 +10,14 @@ from datetime import datetime
 
 from drivers.codec import PointCodec, codecs
 from drivers.commands import Commander
+from drivers.dry_run import DryRunBus
 from drivers.line import Backoff, GatewayLine
 from drivers.poller import GatewayPoller
 from drivers.session import DeviceSession
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Device, Estate, Gateway
 from ems.domain.points import PointId
-from ems.domain.ports import WriteBook
+from ems.domain.ports import FieldBus, WriteBook
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Reading
 from ems.domain.setpoints import Outcome, Setpoint
@@ -199,6 +200,10 @@ class ModbusFieldBus:
             ) from None
 
 
-def open_bus(estate: Estate, book: WriteBook | None = None) -> ModbusFieldBus:
-    """Return a bus to all devices of an estate; ``book`` counts its writes for good."""
-    return ModbusFieldBus(estate.devices.values(), estate.gateways, book=book)
+def open_bus(estate: Estate, book: WriteBook | None = None) -> FieldBus:
+    """Return a bus to all devices of an estate; ``book`` counts its writes for good.
+
+    In a dry run it writes nothing, whatever is asked of it.
+    """
+    bus = ModbusFieldBus(estate.devices.values(), estate.gateways, book=book)
+    return DryRunBus(bus, estate.devices) if estate.control.dry_run else bus

@@ -11,6 +11,7 @@ from ems.domain.estate import Device, Dwelling, Estate
 from ems.domain.points import POINTS, CanonicalPoint, PointId
 from ems.domain.ports import ActiveCommand, Store
 from ems.service.outages import outages
+from ems.service.writes import write_counts
 from web.charts import BLUE, TimeChart
 from web.condition import Condition, DeviceState, device_state
 from web.home_queries import SetpointRow, setpoint_rows
@@ -50,6 +51,19 @@ class CommandRow:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteRow:
+    """How often a point was written, and what protects its register."""
+
+    name: str
+    total: int
+    urgent: int
+    since: datetime
+    last_at: datetime
+    spared_s: float
+    """Price-driven writes are at least so far apart [s]; 0 where nothing wears out."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceView:
     """A device's page."""
 
@@ -62,6 +76,7 @@ class DeviceView:
     commands: tuple[CommandRow, ...]
     setpoints: tuple[SetpointRow, ...]
     chart: TimeChart | None
+    writes: tuple[WriteRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +181,26 @@ def device_view(estate: Estate, store: Store, device: Device, now: datetime) -> 
         ),
         setpoints=setpoint_rows(estate, store, [device.id], since, now),
         chart=_chart(estate, store, device, since, now),
+        writes=_writes(store, device),
     )
+
+
+def _writes(store: Store, device: Device) -> tuple[WriteRow, ...]:
+    rows = []
+    for point_id, count in sorted(write_counts(store, device.id).items()):
+        point = device.profile.points.get(point_id.point)
+        rule = None if point is None else point.write
+        rows.append(
+            WriteRow(
+                point_id.point,
+                count.total,
+                count.urgent,
+                count.since,
+                count.last_at,
+                0.0 if rule is None else rule.min_interval_s,
+            )
+        )
+    return tuple(rows)
 
 
 def _description(catalogue: Mapping[str, CanonicalPoint], name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,10 +13,18 @@ from ems.cli.options import config_option, examples, state_option
 from ems.store import open_store
 
 
-@click.command(epilog=examples("ems serve --config config/demo/estate.yaml --state var/demo"))
+@click.command(
+    epilog=examples(
+        "ems serve --config config/demo/estate.yaml --state var/demo\n"
+        "ems serve --dry-run                what it would do, without touching a device"
+    )
+)
 @config_option
 @state_option
-def serve(config: Path, state: Path) -> None:
+@click.option(
+    "--dry-run", is_flag=True, help="Compute and record every setpoint; write nothing at all."
+)
+def serve(config: Path, state: Path, dry_run: bool) -> None:
     """Run the control process: poll, roll up, forecast, plan, dispatch.
 
     Only one may run on a state directory. SIGTERM or Ctrl-C hands every device back
@@ -26,6 +35,8 @@ def serve(config: Path, state: Path) -> None:
 
     configure("control")
     estate = open_estate(config)
+    if dry_run:
+        estate = replace(estate, control=replace(estate.control, dry_run=True))
     state.mkdir(parents=True, exist_ok=True)
     clock = estate_clock(estate, state)
     store = open_store(state / STORE_FILE)

@@ -353,6 +353,7 @@ class ControlRules:
     guard_after_s: float = 180.0
     guard_period_s: float = 30.0
     preheat_max_k: float = 2.0
+    dry_run: bool = False
     event_return_s: float = 1200.0
     recovery_ratio: float = 1.1
     raw_retention_days: float = 14.0

@@ -26,7 +26,12 @@ URGENT_CAUSES = frozenset(
 
 
 async def apply_all(
-    setpoints: Sequence[Setpoint], bus: FieldBus, store: Store, now: datetime
+    setpoints: Sequence[Setpoint],
+    bus: FieldBus,
+    store: Store,
+    now: datetime,
+    *,
+    dry_run: bool = False,
 ) -> list[SetpointRecord]:
     """Send setpoints to their devices and record what came of each.
 
@@ -38,8 +43,11 @@ async def apply_all(
         Where they go and where they are kept.
     now
         Estate time.
+    dry_run
+        The bus writes nothing, so there is nothing that the guard would have to hand back.
     """
-    await asyncio.to_thread(store.open_commands, setpoints)
+    if not dry_run:
+        await asyncio.to_thread(store.open_commands, setpoints)
     outcomes = await asyncio.gather(
         *(bus.apply(point, now, urgent=point.cause in URGENT_CAUSES) for point in setpoints)
     )

@@ -28,6 +28,7 @@ from ems.service.planning import PlanJob
 from ems.service.polling import Poller
 from ems.service.runtime import heartbeat, only_one, stop_on_signals
 from ems.service.starting import note_start
+from ems.service.writes import WriteLedger
 from forecasting.weather import FileWeather, WeatherProvider
 
 log = structlog.get_logger()
@@ -77,11 +78,20 @@ class Control:
     ----------
     estate, store, bus, weather
         What to control, what is known, how devices are reached, and the sky.
+    ledger
+        Counts the bus's writes for good; ``None`` where nothing wears out.
     """
 
     def __init__(
-        self, estate: Estate, store: Store, bus: FieldBus, weather: WeatherProvider
+        self,
+        estate: Estate,
+        store: Store,
+        bus: FieldBus,
+        weather: WeatherProvider,
+        *,
+        ledger: WriteLedger | None = None,
     ) -> None:
+        self._ledger = ledger
         self._estate = estate
         self._store = store
         self._bus = bus
@@ -151,7 +161,12 @@ class Control:
         if not self._planning.locked():
             await self._catch_up(now)
         await self._dispatcher.run(now)
+        await self._keep_writes()
         await asyncio.to_thread(self._store.beat, heartbeat(CONTROL, now))
+
+    async def _keep_writes(self) -> None:
+        if self._ledger is not None:
+            await asyncio.to_thread(self._ledger.keep)
 
     async def _catch_up(self, now: datetime) -> None:
         async def plan() -> None:
@@ -209,6 +224,7 @@ class Control:
         records, standing = await release_all(
             commands, self._bus, self._store, now, RELEASE_SENTENCE
         )
+        await self._keep_writes()
         detail = {"released": len(records) - len(standing), "standing": len(standing)}
         await asyncio.to_thread(self._store.log, [LogEntry(now, "handed_back", "estate", detail)])
         log.info("handed_back", **detail)
@@ -225,11 +241,15 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
     with only_one(state_dir, CONTROL):
         stop = stop_on_signals()
         note_start(store, CONTROL, clock.now())
-        bus = open_bus(estate)
-        control = Control(estate, store, bus, open_weather(estate))
+        ledger = WriteLedger(store)
+        bus = open_bus(estate, ledger)
+        control = Control(estate, store, bus, open_weather(estate), ledger=ledger)
         alarms = control_alarms(estate, store, control.image, state_dir, control.charge.wishes)
         scheduler = schedule([*control.jobs(), alarms], clock)
-        log.info("control_started", estate=estate.id, estate_time=clock.now().isoformat())
+        started = {"dry_run": True} if estate.control.dry_run else {}
+        log.info(
+            "control_started", estate=estate.id, estate_time=clock.now().isoformat(), **started
+        )
         starting = asyncio.ensure_future(control.first_round(clock.now()))
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -83,7 +83,11 @@ class Dispatcher:
         self._charge = charge
         self._events = events
         self._apart = apart
-        self._watch = None if charge is None else DeviceWatch(estate, store, bus, charge.residents)
+        # In a dry run no device is told anything: nothing can differ from it.
+        dry_run = estate.control.dry_run
+        self._watch = (
+            None if charge is None or dry_run else DeviceWatch(estate, store, bus, charge.residents)
+        )
         self._left_alone: frozenset[str] = frozenset()
         self._previous: dict[PointId, Setpoint] | None = None
 
@@ -93,7 +97,13 @@ class Dispatcher:
             held = await asyncio.to_thread(self._charge.holds.handed_back, now)
             await self._hand_back(held, now)
             self._left_alone = await self._watch.look(now, without=held)
-        records = await apply_all(await self.decide(now), self._bus, self._store, now)
+        records = await apply_all(
+            await self.decide(now),
+            self._bus,
+            self._store,
+            now,
+            dry_run=self._estate.control.dry_run,
+        )
         if self._watch is not None:
             self._watch.told(records)
         outcomes = Counter(type(record.outcome).__name__.lower() for record in records)

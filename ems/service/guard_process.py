@@ -18,6 +18,7 @@ from ems.service.holds import Holds
 from ems.service.jobs import Job, schedule
 from ems.service.runtime import heartbeat, only_one, stop_on_signals
 from ems.service.starting import note_start
+from ems.service.writes import WriteLedger
 
 log = structlog.get_logger()
 
@@ -33,12 +34,14 @@ async def run_guard(estate: Estate, store: Store, clock: Clock, state_dir: Path)
     with only_one(state_dir, GUARD):
         stop = stop_on_signals()
         note_start(store, GUARD, clock.now())
-        bus = open_bus(estate)
+        ledger = WriteLedger(store)
+        bus = open_bus(estate, ledger)
         holds = Holds(estate, store)
         guard = Guard(estate.control, bus, store, handed_back=holds.handed_back_since)
 
         async def round_(now: datetime) -> None:
             await guard.run(now)
+            await asyncio.to_thread(ledger.keep)
             await asyncio.to_thread(store.beat, heartbeat(GUARD, now))
 
         await round_(clock.now())

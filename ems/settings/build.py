@@ -67,6 +67,7 @@ class _Parts:
     schedules: Mapping[str, ComfortSchedule]
     heat_pumps: Mapping[str, HeatPumpSection]
     devices: dict[str, Device]
+    confirmed: frozenset[str] = frozenset()
 
 
 def build_estate(file: EstateFile, sources: Sources, folder: Path) -> Estate:
@@ -88,6 +89,7 @@ def build_estate(file: EstateFile, sources: Sources, folder: Path) -> Estate:
         schedules={name: _schedule(name, part) for name, part in file.comfort_schedules.items()},
         heat_pumps=file.heat_pumps,
         devices={},
+        confirmed=frozenset(file.confirmed_writes),
     )
     blocks = tuple(_block(section, parts) for section in file.blocks)
     gateways = {name: gateway_of(name, part, folder) for name, part in file.gateways.items()}
@@ -238,6 +240,11 @@ def _device(
         block_id=block,
         dwelling_id=dwelling,
         role=role,
+        confirmed_writes=frozenset(
+            point
+            for made_by, _, point in (entry.partition(".") for entry in parts.confirmed)
+            if made_by == parts.profiles[profile].id
+        ),
     )
     return id_
 

@@ -43,6 +43,8 @@ class _Register:
     profiles: Mapping[str, DeviceProfile] | None
     units: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
     """(gateway, unit id) → (device id, block)."""
+    confirmed: frozenset[str] = frozenset()
+    """Uncertain points, as ``profile.point``, that may be written."""
     devices: dict[str, Node] = field(default_factory=dict)
     homes: dict[str, tuple[Node, str]] = field(default_factory=dict)
 
@@ -51,6 +53,7 @@ def check_blocks(root: Node, profiles: Mapping[str, DeviceProfile] | None) -> No
     """Check blocks and homes; ``profiles`` is ``None`` where they could not be read."""
     sections = ("gateways", "tariffs", "comfort_schedules", "heat_pumps")
     register = _Register({name: section_names(root[name]) for name in sections}, profiles)
+    register.confirmed = _confirmed(root["confirmed_writes"], profiles)
     for _, pump in root["heat_pumps"].entries():
         _heat_pump(pump, register)
     blocks = root["blocks"]
@@ -118,9 +121,27 @@ def _heat_pump(pump: Node, register: _Register) -> None:
         ]
         remedy = f"It can be steered by: {', '.join(offered) or 'nothing'}."
         pump["actuator"].refuse(f"{profile.id} cannot be steered in this way", remedy)
-    elif mapped.confidence is Confidence.C:
+    elif mapped.confidence is Confidence.C and f"{profile.id}.{point}" not in register.confirmed:
         problem = f"the address of {point} in {profile.id} is uncertain (confidence C)"
-        pump["actuator"].refuse(problem, "Confirm it on the device, then raise its confidence.")
+        remedy = f"Confirm it on the device, then list {profile.id}.{point} in confirmed_writes."
+        pump["actuator"].refuse(problem, remedy)
+
+
+def _confirmed(listed: Node, profiles: Mapping[str, DeviceProfile] | None) -> frozenset[str]:
+    """Refuse what is no writable point of a profile; return what is confirmed."""
+    found: set[str] = set()
+    for entry in listed.items():
+        text = entry.text()
+        if text is None:
+            continue
+        found.add(text)
+        profile, _, point = text.partition(".")
+        known = None if profiles is None else profiles.get(profile)
+        mapped = None if known is None else known.points.get(point)
+        if profiles is not None and (mapped is None or mapped.write is None):
+            remedy = "Write it as profile.point, e.g. lg_therma_v.sg_mode."
+            entry.refuse("this is no writable point of a profile", remedy)
+    return frozenset(found)
 
 
 def _limits(limits: Node) -> None:

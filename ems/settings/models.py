@@ -137,6 +137,9 @@ class ControlSection(Section):
         _RULES.raw_retention_days,
         description="How long single readings, forecasts and plans are kept.",
     )
+    dry_run: Truth = Field(
+        _RULES.dry_run, description="Compute and record every setpoint and write none."
+    )
     away_c: RoomC = Field(_RULES.away_c, description="What an empty home is kept at.")
     warmest_c: RoomC = Field(_RULES.warmest_c, description="The most a resident can ask for.")
     touch_hold_s: Annotated[float, Between("s", 600, 86400)] = Field(
@@ -411,6 +414,10 @@ class EstateFile(Section):
         default_factory=dict, description="Who may send events, by id."
     )
     gateways: dict[Identifier, GatewaySection] = Field(description="Gateways by id.")
+    confirmed_writes: list[Text] = Field(
+        default_factory=list,
+        description="Points with an uncertain address that may be written, as `profile.point`.",
+    )
     heat_pumps: dict[Identifier, HeatPumpSection] = Field(description="Nameplates by name.")
     blocks: list[BlockSection] = Field(description="The blocks.")
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ems.domain.points import PointId
 from ems.domain.ports import ActiveCommand
-from ems.domain.setpoints import Applied, Setpoint, SetpointRecord
+from ems.domain.setpoints import Applied, NotWritten, Setpoint, SetpointRecord
 from ems.store.codec import from_json, from_us, require_finite, to_json, to_us
 from ems.store.part import Part
 
@@ -113,17 +113,8 @@ class Commanded(Part):
 
 def _keep(connection: sqlite3.Connection, record: SetpointRecord) -> None:
     setpoint = record.setpoint
-    connection.execute(
-        "UPDATE commands SET confirmed = ?, setpoint_id = ?, expires_at = max(expires_at, ?)"
-        " WHERE device_id = ? AND point = ? AND value = ?",
-        (
-            isinstance(record.outcome, Applied),
-            setpoint.id,
-            to_us(setpoint.expires_at, "expires_at"),
-            *setpoint.point_id,
-            setpoint.value,
-        ),
-    )
+    if not isinstance(record.outcome, NotWritten):
+        _renew(connection, record)
     now = (setpoint.value, str(setpoint.cause), type(record.outcome).__name__)
     last = connection.execute(
         "SELECT value, cause, outcome FROM setpoints WHERE device_id = ? AND point = ?"
@@ -140,5 +131,20 @@ def _keep(connection: sqlite3.Connection, record: SetpointRecord) -> None:
             to_us(setpoint.issued_at, "issued_at"),
             *now,
             to_json(record),
+        ),
+    )
+
+
+def _renew(connection: sqlite3.Connection, record: SetpointRecord) -> None:
+    setpoint = record.setpoint
+    connection.execute(
+        "UPDATE commands SET confirmed = ?, setpoint_id = ?, expires_at = max(expires_at, ?)"
+        " WHERE device_id = ? AND point = ? AND value = ?",
+        (
+            isinstance(record.outcome, Applied),
+            setpoint.id,
+            to_us(setpoint.expires_at, "expires_at"),
+            *setpoint.point_id,
+            setpoint.value,
         ),
     )

@@ -11,7 +11,9 @@ from datetime import timedelta
 import pytest
 
 from drivers.codec import register_image
+from drivers.dry_run import DryRunBus
 from drivers.modbus_bus import ModbusFieldBus
+from ems.domain.errors import InvalidInputError
 from ems.domain.points import PointId
 from ems.domain.profiles import Cadence, Confidence, IdentityCheck, Space
 from ems.domain.setpoints import (
@@ -355,3 +357,28 @@ def test_bounds_stand_before_everything(kit, plant):
             return await bus.apply(kit.setpoint("d", "sg_mode", 1.0), kit.NOON), server.requests
 
     assert asyncio.run(story()) == (OutOfBounds(2.0, 3.0), [])
+
+
+def test_a_dry_run_reads_and_never_writes_a_word(kit, plant):
+    async def story():
+        async with plant(SOFAR) as (inner, _, server):
+            device = next(iter(inner._sessions.values())).device
+            bus = DryRunBus(inner, {"d": device})
+            order = kit.setpoint("d", "battery_power_setpoint_w", -3000.0, release=0.0)
+            outcomes = [
+                await bus.apply(order, kit.NOON, urgent=True),
+                await bus.apply(replace(order, value=1e6), kit.NOON),
+                await bus.release(replace(order, value=0.0), kit.NOON),
+            ]
+            readings = await bus.look([PointId("d", "battery_mode")], kit.NOON)
+            polled = await bus.poll(set(Cadence), kit.NOON)
+            with pytest.raises(InvalidInputError, match="no such point"):
+                await bus.apply(kit.setpoint("d", "soc_pct", 1.0), kit.NOON)
+            return outcomes, readings[0].value, len(polled), server.writes()
+
+    outcomes, mode, polled, writes = asyncio.run(story())
+    assert outcomes[0] == outcomes[2] == NotWritten("dry run")
+    assert isinstance(outcomes[1], OutOfBounds)
+    assert mode == 0.0
+    assert polled > 5
+    assert writes == []

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from ems.cli import main
+from ems.domain.errors import ConfigurationError
+from ems.settings import load_estate
 
 from .conftest import DEMO, Site
 
@@ -70,3 +72,27 @@ def test_a_file_that_is_not_there_is_a_fault_too(site: Site, as_json: bool) -> N
     status, output = run(str(site.file.with_name("nowhere.yaml")), *["--json"] * as_json)
     assert status == 2
     assert "does not exist" in output
+
+
+def test_an_uncertain_address_steers_a_pump_only_once_it_is_confirmed(site: Site) -> None:
+    """LG's energy state, were it known from a single doubtful word."""
+    profile = site.devices / "lg_therma_v.yaml"
+    text = profile.read_text(encoding="utf-8")
+    at = text.index("  sg_mode:")
+    doubtful = text[at:].replace("confidence: A", "confidence: C", 1)
+    profile.write_text(text[:at] + doubtful, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load_estate(site.file)
+    faults = {fault.path: fault for fault in refused.value.faults}
+    assert all("uncertain" in fault.problem for fault in faults.values())
+    assert "lg_therma_v.sg_mode in confirmed_writes" in next(iter(faults.values())).remedy
+    site.replace("\ngateways:\n", "\nconfirmed_writes: [lg_therma_v.sg_mode]\n\ngateways:\n")
+    estate = load_estate(site.file)
+    confirmed = {d.profile.id for d in estate.devices.values() if "sg_mode" in d.confirmed_writes}
+    assert confirmed == {"lg_therma_v"}
+    site.replace("[lg_therma_v.sg_mode]", "[lg_therma_v.sg_mode, lg_therma_v.fault]")
+    with pytest.raises(ConfigurationError) as refused:
+        load_estate(site.file)
+    assert [fault.problem for fault in refused.value.faults] == [
+        "this is no writable point of a profile"
+    ]
