@@ -184,6 +184,7 @@ class DeviceWatch:
             for command in listed
             if command.point_id in self._homes and command.point_id.device_id not in without
         }
+        await asyncio.to_thread(self._drop_released, {command.point_id for command in listed}, now)
         expected = {
             point_id: told
             for point_id, command in commands.items()
@@ -260,6 +261,20 @@ class DeviceWatch:
         entries = self._store.log_entries(since, now + timedelta(seconds=1), "device_lost")
         lost = any(entry.subject == device_id for entry in entries)
         return "the heat pump was out of reach" if lost else ""
+
+    def _drop_released(self, commanded: Collection[PointId], now: datetime) -> None:
+        """Forget suspicions about devices that were released since: nobody expects a value there.
+
+        The guard or an operator may hand a device back between two looks; without a command
+        it is looked at no more, and a suspicion that stood would keep it alone for ever.
+        """
+        for point_id, home in self._homes.items():
+            if point_id in commanded:
+                continue
+            self._told.pop(point_id, None)
+            change = self._found.get(home.id)
+            if change is not None and change.finding is Finding.SUSPECTED:
+                self._over(change, now)
 
     def _judge_all(self, sightings: list[Sighting], looked: datetime | None, now: datetime) -> None:
         unknown_for = timedelta(seconds=self._estate.control.plan_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from ems.domain.profiles import WriteRule
 from ems.domain.setpoints import Cause
 from ems.domain.wishes import Asked, Asking, DeviceChange, Finding
 from ems.field.faults import FaultKind, FieldFault
+from ems.service.commanding import release_all
 from ems.service.device_changes import Sighting, changes_now, judge
 
 HOME = "A-07"
@@ -143,3 +145,14 @@ def test_a_finding_survives_a_restart(bench) -> None:
     bench.restart()
     assert PUMP not in bench.dispatch()
     assert changes_now(bench.store, bench.now)[HOME].value_c == 24.0
+
+
+def test_a_suspicion_ends_where_the_guard_hands_the_device_back_between_two_looks(bench) -> None:
+    bench.dispatch(3)
+    (command,) = [one for one in bench.store.active_commands() if one.point_id.device_id == PUMP]
+    bench.touch(PUMP, 24.0)
+    assert PUMP not in bench.dispatch()
+    asyncio.run(release_all([command], bench.bus, bench.store, bench.now, "Handed back."))
+    assert command not in bench.store.active_commands()
+    assert PUMP in bench.dispatch(), "nothing is suspected of a device that was handed back"
+    assert bench.store.all_kept(Asked) == []
