@@ -129,9 +129,10 @@ def test_a_dead_device_is_asked_ever_more_rarely(kit, homes):
 
     async def story():
         async with kit.serving(units) as server:
-            bus = ModbusFieldBus(devices, kit.gateway_of(server, timeout_s=0.05), wall=clock)
+            bus = ModbusFieldBus(devices, kit.gateway_of(server, timeout_s=0.4), wall=clock)
             for _ in range(200):
                 readings = await bus.poll(FAST, kit.NOON)
+                await bus.settle()
                 assert _good(readings, "m12")
                 clock.seconds += 1.0
             await bus.close()
