@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import termios
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -130,7 +131,7 @@ class Link:
                 await port.open()
         except TimeoutError:
             return f"no connection to {gateway.address} within {gateway.timeout_s:g} s"
-        except OSError as error:
+        except (OSError, ValueError, termios.error) as error:
             return f"no connection to {gateway.address}: {_words(error)}"
         self._port = port
         return None
@@ -337,9 +338,11 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def _words(error: OSError) -> str:
+def _words(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({error.reason or error})"
-    return error.strerror or str(error)
+    if isinstance(error, termios.error):
+        return "this serial port cannot be set to this speed, parity and stop bits"
+    return getattr(error, "strerror", None) or str(error)
