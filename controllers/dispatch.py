@@ -274,6 +274,8 @@ def _wished(
         sentence = "You took your home out of planning: the heating keeps to your schedule."
     elif wish.kind is WishKind.AWAY:
         sentence = f"You are away: your home is kept at {asked} until you are back."
+    elif wish.at_device and wanted.comfort_c <= FROST_LIMIT_C:
+        sentence = "The heating was switched off at the heat pump itself."
     elif wish.at_device:
         sentence = f"You chose {asked} at the heat pump itself."
     else:

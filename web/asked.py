@@ -9,7 +9,14 @@ from ems.domain.comfort import ComfortSchedule
 from ems.domain.estate import Dwelling
 from ems.domain.events import Direction, FlexEvent
 from ems.domain.holds import Hold, HoldKind
-from ems.domain.wishes import ALL_EVENTS, ALL_PLANNING, Asked, Asking, DeviceChange
+from ems.domain.wishes import (
+    ALL_EVENTS,
+    ALL_PLANNING,
+    FROST_LIMIT_C,
+    Asked,
+    Asking,
+    DeviceChange,
+)
 from ems.service.asking import ComfortDesk
 from ems.service.device_changes import BY_DEVICE, changes_now
 from ems.service.wishes import LIVE, TEMPERATURES, latest, warming_from
@@ -121,18 +128,23 @@ def _who(name: str, reader: str) -> str:
 
 
 def _title(one: Asked) -> str:
-    if one.asking is Asking.SCHEDULE:
-        return "Your own schedule"
-    if one.asking is Asking.OPT_OUT:
-        if one.event == ALL_EVENTS:
-            return "Out of all demand events"
-        if one.event == ALL_PLANNING:
-            return "Out of all planning: your schedule and nothing else"
-        return "Out of one demand event"
     warmth = number(one.temperature_c, 1, "°C")
-    if one.asking is Asking.AWAY:
-        return f"Away: kept at {warmth}"
-    return f"Living room at {warmth}"
+    out_of = {
+        ALL_EVENTS: "Out of all demand events",
+        ALL_PLANNING: "Out of all planning: your schedule and nothing else",
+    }
+    match one.asking:
+        case Asking.SCHEDULE:
+            words = "Your own schedule"
+        case Asking.OPT_OUT:
+            words = out_of.get(one.event, "Out of one demand event")
+        case Asking.AWAY:
+            words = f"Away: kept at {warmth}"
+        case Asking.DEVICE if (one.temperature_c or 0.0) <= FROST_LIMIT_C:
+            words = "Heating switched off"
+        case Asking.WARMER | Asking.DEVICE:
+            words = f"Living room at {warmth}"
+    return words
 
 
 def _offers(home: Dwelling, now: datetime, out_of: set[str]) -> tuple[Offer, ...]:

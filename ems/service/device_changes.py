@@ -144,15 +144,22 @@ class DeviceWatch:
         self._store = store
         self._bus = bus
         self._residents = residents
-        self._homes: dict[PointId, Dwelling] = {
-            PointId(home.heat_pump.device_id, POINT): home
-            for home in estate.dwellings()
-            if home.heat_pump.actuator is Actuator.ROOM_SETPOINT
-        }
+        self._homes = self._watched()
         self._told: dict[PointId, float] = {}
         self._looked: datetime | None = None
         self._silent: set[PointId] = set()
-        self._found = {kept.key: kept.record for kept in store.all_kept(DeviceChange)}
+        mine = {home.id for home in self._homes.values()}
+        self._found = {
+            kept.key: kept.record for kept in store.all_kept(DeviceChange) if kept.key in mine
+        }
+
+    def _watched(self) -> dict[PointId, Dwelling]:
+        """Return the homes to look at, by the point that they are commanded by."""
+        return {
+            PointId(home.heat_pump.device_id, POINT): home
+            for home in self._estate.dwellings()
+            if home.heat_pump.actuator is Actuator.ROOM_SETPOINT
+        }
 
     def told(self, records: Iterable[SetpointRecord]) -> None:
         """Remember what devices hold after a dispatch."""

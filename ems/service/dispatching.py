@@ -21,6 +21,7 @@ from ems.domain.thermal import ThermalEstimate
 from ems.domain.wishes import Wish
 from ems.service.commanding import apply_all, release_all
 from ems.service.device_changes import DeviceWatch
+from ems.service.dial_changes import DialWatch
 from ems.service.image import ProcessImage
 from ems.service.in_charge import InCharge
 from ems.service.planning import (
@@ -85,18 +86,20 @@ class Dispatcher:
         self._apart = apart
         # In a dry run no device is told anything: nothing can differ from it.
         dry_run = estate.control.dry_run
-        self._watch = (
-            None if charge is None or dry_run else DeviceWatch(estate, store, bus, charge.residents)
-        )
+        self._watches: tuple[DeviceWatch, ...] = ()
+        if charge is not None and not dry_run:
+            watched = (estate, store, bus, charge.residents)
+            self._watches = (DeviceWatch(*watched), DialWatch(*watched))
         self._left_alone: frozenset[str] = frozenset()
         self._previous: dict[PointId, Setpoint] | None = None
 
     async def run(self, now: datetime) -> list[SetpointRecord]:
         """Do one dispatch of the whole estate; return what came of each setpoint."""
-        if self._charge is not None and self._watch is not None:
+        if self._charge is not None and self._watches:
             held = await asyncio.to_thread(self._charge.holds.handed_back, now)
             await self._hand_back(held, now)
-            self._left_alone = await self._watch.look(now, without=held)
+            left = [await watch.look(now, without=held) for watch in self._watches]
+            self._left_alone = frozenset().union(*left)
         records = await apply_all(
             await self.decide(now),
             self._bus,
@@ -104,8 +107,8 @@ class Dispatcher:
             now,
             dry_run=self._estate.control.dry_run,
         )
-        if self._watch is not None:
-            self._watch.told(records)
+        for watch in self._watches:
+            watch.told(records)
         outcomes = Counter(type(record.outcome).__name__.lower() for record in records)
         log.info("dispatched", setpoints=len(records), **outcomes)
         return records
