@@ -21,6 +21,11 @@ _CONSEQUENCES = {
         "If control stopped too, nobody would hand devices back.",
         "Start it again with `ems guard`; its log says why it stopped.",
     ),
+    "web": (
+        "Homes go on being steered, but nobody sees the pages: residents cannot ask for warmth or "
+        "leave an event there, and aggregators cannot send one. `ems` still works.",
+        "Start it again with `ems web`; its log says why it stopped.",
+    ),
 }
 
 
@@ -49,7 +54,7 @@ def judge_process(
     Parameters
     ----------
     process
-        ``control`` or ``guard``.
+        ``control``, ``guard`` or ``web``.
     age_s
         Since its last sign of life [s]; ``None`` where it never gave one.
     after_s

@@ -74,6 +74,7 @@ def run_web(
     """
     from waitress.server import create_server
 
+    from ems.service.starting import note_start
     from web import create_app
 
     estate = open_estate(config)
@@ -81,6 +82,7 @@ def run_web(
     clock = estate_clock(estate, state)
     store = open_store(state / STORE_FILE)
     accounts_file = open_accounts(state)
+    note_start(store, "web", clock.now())
     key = os.environ.get(COOKIE_KEY_VARIABLE) or accounts_file.cookie_key()
     app = create_app(estate, state, clock, store, accounts_file, secret_key=key)
     proxy = (

@@ -49,6 +49,9 @@ ROOM_MAX_AGE_S = 900.0
 SETPOINT_MAX_AGE_S = 1800.0
 IMPORT_MAX_AGE_S = 45.0
 _SEED_STEP = timedelta(minutes=5)
+WEB = "web"
+WEB_SILENT_WALL_S = 60.0
+"""However fast estate time runs, the pages are not called silent before this [wall s]."""
 _PRUNE_EVERY = timedelta(days=1)
 
 OnStoreTrouble = Callable[[Cause, datetime], None]
@@ -260,7 +263,17 @@ class GuardWatch(_Watch):
 
     def _judge(self, now: datetime, open_keys: frozenset[str]) -> Judged:
         del open_keys
-        return self._process(CONTROL, now, self._homes) | judge_guard(self._action(now))
+        control = self._process(CONTROL, now, self._homes)
+        return control | self._web(now) | judge_guard(self._action(now))
+
+    def _web(self, now: datetime) -> Judged:
+        """Judge the web process, where one has ever run here: a site may do without."""
+        beat = self._store.heartbeats().get(WEB)
+        if beat is None:
+            return Judged()
+        if time.time() - beat.wall_s < WEB_SILENT_WALL_S:
+            return judge_process(WEB, 0.0, self._estate.control.guard_after_s)
+        return self._process(WEB, now)
 
     def _action(self, now: datetime) -> GuardAction | None:
         start, end = now - timedelta(seconds=GUARD_ACTION_S), now + timedelta(seconds=1)

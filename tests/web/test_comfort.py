@@ -145,5 +145,5 @@ def test_a_change_at_the_heat_pump_that_may_not_be_the_residents_is_shown(fresh)
     )
     fresh.store.keep(change, key="A-07", subject="A-07", at=NOW)
     page = text_of(fresh.client("tess"))
-    assert "shows 24.0 °C and not the 20.0 °C" in page
+    assert "shows 24.0 °C where we expect 20.0 °C" in page
     assert "the heat pump was out of reach. We leave it alone until 16:12" in page
