@@ -5,7 +5,9 @@
 measurements may do, pure · ``judging`` what a device's values are worth · ``transport``
 the only module that knows pymodbus · ``line`` one gateway's shared connection ·
 ``session`` one device on it · ``poller`` a round over a gateway's devices · ``commands``
-writes with read-back · ``modbus_bus`` the :class:`~ems.domain.ports.FieldBus` of these.
+writes with read-back · ``permission`` what may be written at all · ``write_memory`` when and
+how often points were · ``modbus_bus`` the :class:`~ems.domain.ports.FieldBus` of these ·
+``dry_run`` one that writes nothing.
 
 May import ``ext`` and ``ems.domain``; the service and the simulated field import it.
 """
