@@ -118,7 +118,7 @@ class Fault:
 
 
 class Framing(Protocol):
-    """How requests and replies are wrapped; holds what a connection must remember."""
+    """How requests and replies are wrapped; holds what a link must remember."""
 
     numbered: bool
     """Whether a reply names its request, so that a late one can be told."""
@@ -133,12 +133,21 @@ class Framing(Protocol):
 
 
 class SocketFraming:
-    """Modbus TCP: each message has a header with a transaction number."""
+    """Modbus TCP: each message has a header with a transaction number.
+
+    Numbers go on when a gateway is connected to anew, because some gateways deliver to the
+    new connection what they owed to the old one.
+
+    Parameters
+    ----------
+    last
+        The number before the first.
+    """
 
     numbered = True
 
-    def __init__(self) -> None:
-        self._transaction = 0
+    def __init__(self, last: int = 0) -> None:
+        self._transaction = last
         self._sent = 0
 
     def wrap(self, request: Request) -> bytes:

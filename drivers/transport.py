@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import ssl
 import termios
 from collections.abc import Sequence
@@ -18,7 +19,15 @@ from functools import partial
 
 from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
-from drivers.frames import Fault, Request, RtuFraming, SocketFraming, read_request, write_request
+from drivers.frames import (
+    Fault,
+    Framing,
+    Request,
+    RtuFraming,
+    SocketFraming,
+    read_request,
+    write_request,
+)
 from ems.domain.estate import Gateway
 from ems.domain.gateways import Parity, TlsFiles
 from ems.domain.profiles import Space, Transport
@@ -109,6 +118,10 @@ class Link:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._port: _Port | None = None
+        # Not from 1 each time: what a gateway owes to an earlier process must not fit.
+        first = random.getrandbits(16)
+        tcp = gateway.transport in (Transport.TCP, Transport.TLS)
+        self._framing: Framing = SocketFraming(first) if tcp else RtuFraming()
         self._serial = gateway.serial if gateway.transport is Transport.RTU else None
 
     @property
@@ -119,14 +132,14 @@ class Link:
     @property
     def numbered(self) -> bool:
         """Whether replies name their request; where not, a late one could pass for another."""
-        return self._gateway.transport in (Transport.TCP, Transport.TLS)
+        return self._framing.numbered
 
     async def connect(self) -> str | None:
         """Connect anew; return what went wrong, ``None`` where nothing did."""
         self.close()
         gateway = self._gateway
         try:
-            port = _Port(gateway)
+            port = _Port(gateway, self._framing)
             async with asyncio.timeout(gateway.timeout_s):
                 await port.open()
         except TimeoutError:
@@ -228,7 +241,7 @@ class _Port(ModbusProtocol):
         When the last byte arrived or the last request was sent, by the loop's clock [s].
     """
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, framing: Framing) -> None:
         super().__init__(_parameters(gateway), is_server=False)
         if gateway.transport is Transport.TLS and gateway.tls is not None:
             self.call_create = partial(
@@ -239,8 +252,7 @@ class _Port(ModbusProtocol):
                 ssl=_context(gateway.tls),
                 server_hostname=gateway.tls.server_name or gateway.host,
             )
-        numbered = gateway.transport in (Transport.TCP, Transport.TLS)
-        self._framing = SocketFraming() if numbered else RtuFraming()
+        self._framing = framing
         self.received = bytearray()
         self.heard_s = self.loop.time()
         self._request: Request | None = None

@@ -97,6 +97,36 @@ def test_a_late_reply_on_a_line_is_drained_before_the_next_request_of_the_same_l
     assert asked == [100, 200, 300]
 
 
+def test_a_reply_owed_to_an_old_connection_does_not_fit_a_request_on_the_new_one():
+    """The gateway hangs up, is connected to anew, and first delivers what it owed."""
+    owed = []
+
+    async def serve(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                request = await reader.readexactly(12)
+                value = len(owed)
+                header = request[:4] + b"\x00\x05" + request[6:7]
+                owed.append(header + struct.pack(">BBH", 3, 2, value))
+                if value == 0:
+                    break
+                writer.write(b"".join(owed))
+        writer.close()
+
+    async def story():
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        gateway = Gateway("gw", "127.0.0.1", server.sockets[0].getsockname()[1], LONG_S)
+        line = GatewayLine(gateway, time.monotonic, random.Random(1))
+        replies = [await line.read(11, Space.HOLDING, at, 1) for at in range(3)]
+        line.close()
+        server.close()
+        return replies
+
+    hung_up, *replies = asyncio.run(story())
+    assert hung_up == Malformed("the connection was closed during the request")
+    assert replies == [Answer((1,)), Answer((2,))]
+
+
 def test_a_neighbours_late_reply_is_left_out_and_costs_nothing():
     """It comes while the next unit is being asked, before that one's own reply."""
 

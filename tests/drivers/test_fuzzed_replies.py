@@ -199,6 +199,9 @@ class Liar:
     ----------
     power_w
         The truth now; it changes with each round, so that a late value is a wrong one.
+    last
+        The true reply to the last request, whatever was given; sent late, to the same
+        connection or the next one.
     """
 
     rng: random.Random
@@ -239,8 +242,9 @@ class Liar:
             unit = (unit + self.rng.randrange(1, 256)) % 256
         body = self.body(way, pdu)
         frame = struct.pack(">HHHB", number, 0, len(body) + 1, unit) + body
-        self.last, last = self.spoil(way, frame), self.last
-        return last if way == "the last reply again" else self.last
+        body = self.body("well", pdu)
+        last, self.last = self.last, header[:4] + bytes([0, len(body) + 1, header[6]]) + body
+        return last if way == "the last reply again" else self.spoil(way, frame)
 
     def body(self, way: str, pdu: bytes) -> bytes:
         """Return a reply's PDU, broken in this way or not at all."""
