@@ -1,8 +1,8 @@
 """What a device's decoded values are worth, by what came before them.
 
-Counters are held against physics, measurements that never move against their profile, and
-a gateway that answers from its cache against its own word. States that no register holds
-are composed of flags here.
+Counters are held against physics, measurements that never move against their profile, the
+device's clock against ours, and a gateway that answers from its cache against its own word.
+States that no register holds are composed of flags here.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from datetime import datetime
 
 import structlog
 
+from drivers.codec import Decoded
 from drivers.images import Values
 from drivers.quality import CounterState, StillState, judge_counter, judge_still
 from ems.domain.profiles import DeviceProfile, PointMap
 from ems.domain.readings import Quality
 
 log = structlog.get_logger(__name__)
+
+CLOCK = "clock_s"
+CLOCK_SLACK_S = 300.0
+"""A device's clock may differ by so much [s]; beyond, what it does by the hour goes astray."""
 
 
 class Judge:
@@ -41,6 +46,7 @@ class Judge:
     def __init__(self, device_id: str) -> None:
         self.link_lost = False
         self.frozen = False
+        self.clock_off = False
         self._device_id = device_id
         self._counters: dict[str, CounterState] = {}
         self._still: dict[str, StillState] = {}
@@ -58,6 +64,8 @@ class Judge:
                 values[name] = found[0], self._count(name, found[0], now, limit)
         if self._live:
             self._watch(values, now)
+        if CLOCK in values:
+            values[CLOCK] = self._compare_clock(values[CLOCK], now)
         if profile.link_lost is not None:
             point, code = profile.link_lost
             if point in values:
@@ -106,6 +114,21 @@ class Judge:
                 log.warning("device_frozen", device=self._device_id)
             else:
                 log.info("device_moves_again", device=self._device_id)
+
+    def _compare_clock(self, clock: Decoded, now: datetime) -> Decoded:
+        """Mark a clock that is wrong; say so once."""
+        value, quality = clock
+        if quality is not Quality.GOOD:
+            return clock
+        ahead_s = value - now.timestamp()
+        off = abs(ahead_s) > CLOCK_SLACK_S
+        if off != self.clock_off:
+            self.clock_off = off
+            if off:
+                log.warning("clock_off", device=self._device_id, ahead_s=round(ahead_s))
+            else:
+                log.info("clock_right_again", device=self._device_id)
+        return value, Quality.OUT_OF_RANGE if off else Quality.GOOD
 
 
 def _all_stale(values: Values, but: str | None = None) -> Values:

@@ -109,6 +109,7 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _gauge("frequency_hz", "Hz", 45, 55, "mains frequency"),
         _counter("energy_import_kwh", "kWh", 1e9, "imported energy"),
         _counter("energy_export_kwh", "kWh", 1e9, "exported energy"),
+        _gauge("clock_s", "s", 0, 1e10, "the device's own clock, seconds since 1970 UTC"),
     ),
     DeviceClass.HEAT_PUMP: (
         _gauge("power_w", "W", 0, 50e3, "electric power of compressor and auxiliaries"),
@@ -141,6 +142,7 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _state("sg_state", 1, 4, "SG Ready mode in force by the device's account"),
         _state("sg_control", 0, 1, "SG Ready is commanded over Modbus"),
         _state("link_fault", 0, 1, "its own gateway does not hear the heat pump"),
+        _gauge("clock_s", "s", 0, 1e10, "the device's own clock, seconds since 1970 UTC"),
     ),
     DeviceClass.ROOM_SENSOR: (
         _gauge("temperature_c", "°C", -20, 50, "living-room temperature"),
@@ -154,6 +156,7 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _gauge("power_limit_pct", "%", 0, 100, "greatest active power, of the rated power"),
         _state("power_limit_on", 0, 1, "the limit is in force"),
         _gauge("power_limit_timeout_s", "s", 0, 65535, "how long a limit lasts unrefreshed"),
+        _gauge("clock_s", "s", 0, 1e10, "the device's own clock, seconds since 1970 UTC"),
     ),
     DeviceClass.BATTERY: (
         _gauge("power_w", "W", -2e6, 2e6, "charging positive, discharging negative"),
@@ -177,6 +180,7 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _gauge("battery_power_setpoint_w", "W", -2e6, 2e6, "power asked for, charging positive"),
         _gauge("remote_timeout_s", "s", 0, 65535, "how long a remote command lasts unrefreshed"),
         _state("remote_timeout_action", 0, 7, "what the device does when it lapses"),
+        _gauge("clock_s", "s", 0, 1e10, "the device's own clock, seconds since 1970 UTC"),
     ),
     DeviceClass.HEAT_METER: (
         _gauge("heat_w", "W", -2e6, 2e6, "heat delivered"),
@@ -184,6 +188,7 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _gauge("return_temperature_c", "°C", -20, 180, "water coming back"),
         _gauge("flow_rate_lpm", "l/min", 0, 50e3, "water flow"),
         _counter("heat_kwh", "kWh", 1e9, "heat delivered since commissioning"),
+        _gauge("clock_s", "s", 0, 1e10, "the device's own clock, seconds since 1970 UTC"),
     ),
 }
 

@@ -14,7 +14,7 @@ import structlog
 
 from drivers.codec import register_image
 from drivers.modbus_bus import ModbusFieldBus
-from ems.domain.profiles import Cadence, Space
+from ems.domain.profiles import Cadence, DataType, PointMap, Space
 from ems.domain.readings import Quality
 
 FAST, ALL = {Cadence.FAST}, set(Cadence)
@@ -489,3 +489,30 @@ def test_a_device_that_says_the_same_for_too_long_is_stale_until_it_moves(kit, m
         seen = asyncio.run(story())
     assert seen == [{Quality.GOOD}] * 3 + [{Quality.STALE}] + [{Quality.GOOD}]
     assert [entry["event"] for entry in logs] == ["device_frozen", "device_moves_again"]
+
+
+def test_a_clock_that_is_wrong_is_marked_and_said_once(kit, meter):
+    clock = PointMap(
+        "clock_s", Space.INPUT, 200, DataType.UINT32, offset=946684800.0, cadence=Cadence.SLOW
+    )
+    timed = replace(meter, points={**meter.points, "clock_s": clock})
+    unit = kit.Unit({})
+
+    async def story():
+        async with kit.serving({11: unit}) as server:
+            bus = ModbusFieldBus([kit.device(timed, 11, name="m11")], kit.gateway_of(server))
+            seen = []
+            for ahead_s in (0, 299, 3600, 3600, -301, 5):
+                right_s = kit.NOON.timestamp() + ahead_s
+                unit.image = register_image(timed, METER_VALUES | {"clock_s": right_s})
+                found = kit.by_name(await bus.poll(ALL, kit.NOON), "m11")
+                assert found["power_w"].is_good
+                seen.append((found["clock_s"].value - right_s, found["clock_s"].quality))
+            await bus.close()
+            return seen
+
+    with structlog.testing.capture_logs() as logs:
+        seen = asyncio.run(story())
+    good, off = (0.0, Quality.GOOD), (0.0, Quality.OUT_OF_RANGE)
+    assert seen == [good, good, off, off, off, good]
+    assert [entry["event"] for entry in logs] == ["clock_off", "clock_right_again"]
