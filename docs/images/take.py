@@ -6,6 +6,9 @@ The sign-ins are those that ``ems demo`` prints at its start. Needs Chromium and
 driver, and selenium (``pip install -e .[dev]``). A sign-in of a home with a flag, e.g.
 ``a-10:PASSWORD`` (``ems accounts add a-10 --role tenant --home A-10``), takes the
 pictures of *My flags* and *Who looked*; take the operator's first.
+
+Pictures of events need one: send it, wait until it runs, and add ``--event`` at the end;
+then those alone are taken, of an event that runs and of the home of a tenant's sign-in.
 """
 
 from __future__ import annotations
@@ -41,6 +44,14 @@ PICTURES = {
         ("worklist-1280", "/estate/worklist", 1280),
         ("case-1280", "/estate/worklist", 1280),
     ],
+    "during an event": [
+        ("events-1280", "/estate/events", 1280),
+        ("events-390", "/estate/events", 390),
+        ("event-1280", "/estate/events", 1280),
+        ("event-390", "/estate/events", 390),
+        ("comfort-event-1280", "/homes/{home}/comfort", 1280),
+        ("comfort-event-390", "/homes/{home}/comfort", 390),
+    ],
     "flagged": [
         ("my-flags-390", "/homes/{home}/flags", 390),
         ("who-looked-1280", "/homes/{home}/looked", 1280),
@@ -73,7 +84,20 @@ def open_first_case(found: webdriver.Chrome) -> None:
     found.find_element(By.CSS_SELECTOR, "main button").click()
 
 
-def take(address: str, name: str, secret: str) -> None:
+def open_running_event(found: webdriver.Chrome) -> None:
+    """Open the first event that runs."""
+    found.find_element(By.XPATH, "//main//tr[contains(., 'Running')]//th/a").click()
+
+
+def pictures_of(name: str, role: str, *, event: bool) -> list[tuple[str, str, int]]:
+    """Return what to take for a sign-in: name, address and width."""
+    if not event:
+        return PICTURES[role]
+    start = "/estate" if name == "operator" else "/homes"
+    return [one for one in PICTURES["during an event"] if one[1].startswith(start)]
+
+
+def take(address: str, name: str, secret: str, *, event: bool = False) -> None:
     """Sign in as ``name`` and take the pictures that its role can see."""
     found = browser()
     role = "operator" if name == "operator" else "flagged" if name in FLAGGED else "tenant"
@@ -83,7 +107,7 @@ def take(address: str, name: str, secret: str) -> None:
         found.find_element(By.ID, "password").send_keys(secret)
         found.find_element(By.CSS_SELECTOR, "main button").click()
         WebDriverWait(found, 20).until(lambda b: "/sign-in" not in b.current_url)
-        for picture, path, width in PICTURES[role]:
+        for picture, path, width in pictures_of(name, role, event=event):
             found.execute_cdp_cmd(
                 "Emulation.setDeviceMetricsOverride",
                 {"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": width < 500},
@@ -91,6 +115,8 @@ def take(address: str, name: str, secret: str) -> None:
             found.get(address + path.format(home=name.upper()))
             if picture.startswith("case"):
                 open_first_case(found)
+            if picture.startswith("event-"):
+                open_running_event(found)
             found.save_screenshot(str(HERE / f"{picture}.png"))
             print(f"{picture}.png")
     finally:
@@ -101,8 +127,9 @@ def main() -> None:
     """Take all pictures."""
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    for sign_in in sys.argv[2:]:
-        take(sys.argv[1].rstrip("/"), *sign_in.split(":", 1))
+    event = sys.argv[-1] == "--event"
+    for sign_in in sys.argv[2 : -1 if event else None]:
+        take(sys.argv[1].rstrip("/"), *sign_in.split(":", 1), event=event)
 
 
 if __name__ == "__main__":
