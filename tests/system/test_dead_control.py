@@ -19,7 +19,7 @@ import pytest
 
 from ems.store import open_store
 
-from .test_real_processes import own_config, until
+from .running import own_config, until
 
 SPEED = 30
 

@@ -6,131 +6,45 @@ their own, at thirty times real time.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from drivers import open_bus
 from ems.domain.points import PointId
 from ems.domain.setpoints import Cause, Setpoint
 from ems.domain.wishes import Asked
 from ems.settings import load_estate
 from ems.store import open_store
 
-ROOT = Path(__file__).parents[2]
+from .running import (
+    PATIENCE_S,
+    Demo,
+    demonstration,
+    ems,
+    headless,
+    register,
+    sign_in,
+    until,
+)
+
 SPEED = 30
-PATIENCE_S = 120.0
-"""Before a wait is given up: a busy machine may need it, a healthy estate never does."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def own_config(folder: Path) -> Path:
-    """The demonstration's configuration with gateways on free ports."""
-    demo = ROOT / "config/demo"
-    text = (demo / "estate.yaml").read_text(encoding="utf-8")
-    for port in re.findall(r"port: (\d+)", text):
-        text = text.replace(f"port: {port}", f"port: {free_port()}")
-    for name in ("data", "../devices", "../rules"):
-        (folder / Path(name).name).symlink_to((demo / name).resolve())
-    text = text.replace("../devices", "devices").replace("../rules/", "rules/")
-    (folder / "field.yaml").write_text((demo / "field.yaml").read_text(encoding="utf-8"))
-    config = folder / "estate.yaml"
-    config.write_text(text, encoding="utf-8")
-    return config
-
-
-@dataclass
-class Demo:
-    """A running demonstration."""
-
-    process: subprocess.Popen[str]
-    state: Path
-    address: str
-
-    def healthz(self) -> tuple[int, dict[str, Any]]:
-        try:
-            with urllib.request.urlopen(f"{self.address}/healthz", timeout=5) as reply:  # noqa: S310 - our own address
-                return reply.status, json.load(reply)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
-        except OSError:
-            return 0, {}
-
-    def pid(self, name: str) -> int:
-        try:
-            return int((self.state / "pids" / name).read_text() or 0)
-        except FileNotFoundError:
-            return 0
-
-    def until_well(self, wall_s: float = PATIENCE_S) -> dict[str, Any]:
-        said: tuple[int, dict[str, Any]] = (0, {})
-
-        def well() -> bool:
-            nonlocal said
-            said = self.healthz()
-            return said[0] == 200
-
-        try:
-            until(well, wall_s)
-        except AssertionError:
-            raise AssertionError(f"not well after {wall_s:g} s: {said}") from None
-        return said[1]
-
-
-def until(condition: Callable[[], bool], wall_s: float) -> None:
-    end = time.monotonic() + wall_s
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"the awaited state did not come within {wall_s:g} s")
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    folder = tmp_path_factory.mktemp("demo")
-    config, state, port = own_config(folder), folder / "state", free_port()
-    command = [sys.executable, "-m", "ems.cli", "demo", "--config", str(config)]
-    command += ["--state", str(state), "--port", str(port), "--speed", str(SPEED)]
-    process = subprocess.Popen(
-        [*command, "--history-days", "3"], stdout=subprocess.PIPE, text=True, cwd=folder
-    )
-    running = Demo(process, state, f"http://127.0.0.1:{port}")
-    try:
-        until(lambda: running.healthz()[0] != 0, PATIENCE_S)
+    with demonstration(tmp_path_factory.mktemp("demo"), SPEED) as running:
         yield running
-    finally:
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
-        (folder / "output.txt").write_text(output)
-    assert process.returncode == 0, output
-    assert "operator" in output
-    assert not (state / "pids").exists() or list((state / "pids").iterdir()) == []
 
 
 def test_within_a_minute_of_the_first_page_all_is_well(demo: Demo) -> None:
@@ -253,46 +167,10 @@ def test_a_fault_is_seen_and_its_end_too(demo: Demo) -> None:
     demo.until_well()
 
 
-def ems(demo: Demo, *arguments: str, password: str = "") -> str:
-    """Run a command on the running demonstration."""
-    where = ["--config", str(demo.state.parent / "estate.yaml"), "--state", str(demo.state)]
-    done = subprocess.run(
-        [sys.executable, "-m", "ems.cli", *arguments, *where],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-        env={**os.environ, "HEARTH_PASSWORD": password},
-    )
-    return done.stdout
-
-
-def register(demo: Demo, device_id: str) -> float:
-    """What a heat pump's register holds, read over Modbus by a reader of its own."""
-
-    async def read() -> float:
-        estate = load_estate(demo.state.parent / "estate.yaml")
-        bus = open_bus(estate)
-        try:
-            point = PointId(device_id, "room_setpoint_c")
-            (reading,) = await bus.look([point], datetime.now(UTC))
-            return reading.value
-        finally:
-            await bus.close()
-
-    return asyncio.run(read())
-
-
 @pytest.fixture
 def chromium(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "/usr/bin/chromium"
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"):
-        options.add_argument(flag)
-    driver = shutil.which("chromedriver") or "/usr/bin/chromedriver"
-    browser = webdriver.Chrome(options=options, service=Service(driver))
-    yield browser
-    browser.quit()
+    with headless(tmp_path) as browser:
+        yield browser
 
 
 def test_warmer_now_pressed_in_the_browser_reaches_the_heat_pump(
@@ -302,11 +180,7 @@ def test_warmer_now_pressed_in_the_browser_reaches_the_heat_pump(
     password = "warm enough for tests"
     role = ["--role", "tenant", "--home", "A-07"]
     ems(demo, "accounts", "add", "tess", *role, password=password)
-    chromium.get(f"{demo.address}/sign-in")
-    chromium.find_element(By.ID, "name").send_keys("tess")
-    chromium.find_element(By.ID, "password").send_keys(password)
-    chromium.find_element(By.CSS_SELECTOR, "main button").click()
-    until(lambda: "/sign-in" not in chromium.current_url, PATIENCE_S)
+    sign_in(chromium, demo, "tess", password)
     chromium.get(f"{demo.address}/homes/A-07")
     chromium.find_element(By.CSS_SELECTOR, "form[action$='/comfort/warmer'] button").click()
     with open_store(demo.state / "store.sqlite") as store:
