@@ -286,6 +286,7 @@ def _map(
         offset=0.0,
         sign=sign,
         scale_factor_address=factor_address,
+        served_scale_factor=_exponent(model, place, layout) or 0,  # writes count in it
         sentinels=sentinels,
         codes=source.codes,
         keep_other_codes=False,

@@ -2,7 +2,7 @@
 
 Generation and discharge are positive in SunSpec and negative in Hearth, so inverters are read
 with the sign flipped. The models of meters count import positive; makers who count the other way
-round are named with their points. ``docs/device-profiles.md`` shows the same as a table.
+round are named with their points. ``docs/commissioning.md`` shows the same as a table.
 """
 
 from __future__ import annotations

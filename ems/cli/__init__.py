@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "accounts": ("ems.cli.web", "accounts"),
     "field": ("ems.cli.field", "field"),
     "check-config": ("ems.cli.check_config", "check_config"),
+    "devices": ("ems.cli.devices", "devices"),
     "status": ("ems.cli.status", "status"),
     "alarms": ("ems.cli.alarms", "alarms"),
     "readings": ("ems.cli.readings", "readings"),

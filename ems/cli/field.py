@@ -27,6 +27,7 @@ def field_parameters(config: Path) -> FieldParameters:
     epilog=examples(
         "ems field                          serve the demonstration's devices\n"
         "ems field --speed 60               a minute a second, where no clock runs yet\n"
+        "ems field --device eastron_sdm120  one device of a profile, to rehearse with\n"
         "ems field fault set A-07-hp dead   break one of them"
     ),
 )
@@ -39,16 +40,71 @@ def field_parameters(config: Path) -> FieldParameters:
     type=click.FloatRange(0.1, 60.0),
     help="Estate seconds in a second; only where this state directory has no clock yet.",
 )
+@click.option("--device", "profile", help="Serve one device of this profile (an id or a file).")
+@click.option("--host", default="127.0.0.1", show_default=True, help="With --device: address.")
+@click.option(
+    "--port", default=15502, show_default=True, type=click.IntRange(0, 65535), help="With --device."
+)
+@click.option(
+    "--unit", default=1, show_default=True, type=click.IntRange(1, 247), help="With --device."
+)
+@click.option(
+    "--profiles",
+    default=Path("config/devices"),
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --device: where the profiles are.",
+)
 @click.pass_context
-def field(ctx: click.Context, config: Path, state: Path, speed: float) -> None:
+def field(
+    ctx: click.Context,
+    config: Path,
+    state: Path,
+    speed: float,
+    profile: str | None,
+    host: str,
+    port: int,
+    unit: int,
+    profiles: Path,
+) -> None:
     """Simulate the estate's devices: real Modbus servers with physics behind them.
 
     Serves every gateway of the estate until Ctrl-C or SIGTERM. The clock of the state
     directory says what time it is; where there is none, it is started. A field that was
     killed goes on from its last checkpoint.
+
+    With --device it serves one device of any profile instead, with values that move slowly
+    and points that can be written within their bounds: to rehearse `ems devices`.
     """
-    if ctx.invoked_subcommand is None:
+    if profile is not None:
+        if ctx.invoked_subcommand is not None:
+            raise click.UsageError("--device serves a device; it goes with no other command.")
+        _rehearse(profile, profiles, host, port, unit)
+    elif ctx.invoked_subcommand is None:
         _serve(config, state, speed)
+
+
+def _rehearse(name: str, profiles: Path, host: str, port: int, unit: int) -> None:
+    from ems.cli.device_target import profile_of
+    from ems.domain.estate import Gateway
+    from ems.field.rehearsal import rehearse
+    from ems.service.runtime import stop_on_signals
+
+    profile = profile_of(name, profiles)
+
+    async def main() -> None:
+        server = rehearse(profile, Gateway("rehearsal", host, port), unit)
+        await server.open()
+        click.echo(
+            f"{profile.vendor} {profile.model} (simulated) answers on {host}:{server.port}, "
+            f"unit {unit}. Ctrl-C ends it."
+        )
+        try:
+            await stop_on_signals().wait()
+        finally:
+            await server.close()
+
+    asyncio.run(main())
 
 
 def _serve(config: Path, state: Path, speed: float) -> None:

@@ -8,8 +8,9 @@ would not take answer exception 3.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from drivers.codec import PointCodec, codecs
 from ems.domain.errors import InvalidInputError
@@ -25,6 +26,24 @@ NO_CODE_FOR_MISSING = 0x8000
 
 Journal = Callable[[str, str, float], None]
 """Told of each write (device, point, value) before it is done."""
+
+
+class Physics(Protocol):
+    """What stands behind faces: the estate's simulation, or one device's rehearsal."""
+
+    @property
+    def version(self) -> int:
+        """A number that changes when values do."""
+
+    @property
+    def known(self) -> Container[PointId]:
+        """The points that it computes."""
+
+    def read(self, device_id: str, point: str) -> float:
+        """Return a point's value in its unit."""
+
+    def write(self, device_id: str, point: str, value: float) -> None:
+        """Take a written value; `InvalidInputError` where the device would refuse it."""
 
 
 class ModbusRefusal(Exception):  # noqa: N818 - an answer of the protocol, not a failure
@@ -65,7 +84,7 @@ class Face:
         Told of each write before it is done.
     """
 
-    def __init__(self, simulation: EstateSimulation, journal: Journal) -> None:
+    def __init__(self, simulation: Physics, journal: Journal) -> None:
         self._simulation = simulation
         self._journal = journal
         self._entries: dict[Space, dict[int, _Entry]] = {space: {} for space in Space}
@@ -80,7 +99,7 @@ class Face:
             start = point.address - len(point.lead)
             entry = _Entry(device, codec, start, [])
             point_id = PointId(device.id, point.point)
-            if point_id not in self._simulation.layout.where:
+            if point_id not in self._simulation.known:
                 # Physics knows nothing of it: it holds what was written last.
                 fallback = point.write.fallback if point.write is not None else None
                 self._held[point_id] = math.nan if fallback is None else fallback

@@ -8,7 +8,7 @@ seed and the date alone; what is carried along is in `EstateSimulation.state_dic
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -258,6 +258,11 @@ class EstateSimulation:
     def outdoor_c(self) -> float:
         """Return the outdoor temperature [°C]."""
         return float(self._days.day(self._now_s // 86400).outdoor_c[self._now_s % 86400 // 60])
+
+    @property
+    def known(self) -> Container[PointId]:
+        """Every point that the physics computes."""
+        return self.layout.where
 
     def is_silent(self, device_id: str) -> bool:
         """Return whether the device does not answer at all."""
