@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, session, url_for
@@ -17,6 +17,7 @@ from ems.people.lifecycle import checked_reason
 from ems.people.words import SOURCES, STATES, VERDICTS, for_operator
 from ems.service.outages import put_back_in_service, put_out_of_service
 from ems.service.people import PeopleDesk
+from web.charts import TimeChart
 from web.help_words import estimate_view, looks
 from web.security import note_refusal, note_view, operators_only, person
 from web.site import find_device, find_home, site
@@ -237,14 +238,23 @@ def _show(home: Dwelling, flag: Flag, reason: str, error: str = "") -> str:
         sources=SOURCES,
         checks=CHECKS.get(flag.verdict, COLD_CHECKS),
         permitted=[state for state in FlagState if state in FLAG_TRANSITIONS[flag.state]],
-        chart=replace(
-            warmth_view(here.estate, here.store, home, now).week,
-            title="The living room, last 7 days",
-        ),
+        chart=_room_chart(home, now),
         consent=consent,
         estimate=estimate_view(here.estate, home, household, people.estimate(home, now)),
         reason=reason,
         error=error,
         typed=request.form.get("reason", "") if error else "",
         not_found_since=flag.last_found_at if flag.last_found_at < stale else None,
+    )
+
+
+def _room_chart(home: Dwelling, now: datetime) -> TimeChart:
+    """Return a week of the living room, in words for staff."""
+    week = warmth_view(site().estate, site().store, home, now).week
+    measured, *others = week.lines
+    return replace(
+        week,
+        title="The living room, last 7 days",
+        summary="Half-hour means, beside what the resident's schedule asks for.",
+        lines=(replace(measured, name="Living room"), *others),
     )
