@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ems.domain.comfort import FLOOR_C
+from ems.domain.estate import ControlRules
 from ems.domain.points import DeviceClass
 from ems.domain.profiles import Confidence, DeviceProfile
 from ems.settings.document import path_text
@@ -31,6 +32,9 @@ _NEEDED = {
     DeviceClass.HEAT_METER: (),
 }
 """Points without which a device of a class is of no use."""
+
+_DISPATCH_S = ControlRules().dispatch_s
+"""Between two rounds of setpoints, unless the file says otherwise [s]."""
 
 _ACTUATOR_POINTS = {"room_setpoint": "room_setpoint_c", "sg_ready": "sg_mode"}
 
@@ -71,6 +75,8 @@ def check_blocks(root: Node, profiles: Mapping[str, DeviceProfile] | None) -> No
         _battery(block["battery"])
         _supply(block, register)
         _block_devices(block, register)
+        if block["battery"].exists:
+            _steered_battery(block["battery"], root["control"], register)
         _homes(root, block, register)
 
 
@@ -212,13 +218,27 @@ def _block_devices(block: Node, register: _Register) -> None:
         _refer(section["gateway"], "gateways", register)
         gateway = section["gateway"] if section["gateway"].exists else block["gateway"]
         _device(block, block["id"], suffix, section["unit"], gateway, register)
-    if block["battery"].exists:
-        named = block["battery"]["profile"].text() or ""
-        profile = profile_named(register.profiles or {}, named, DeviceClass.BATTERY)
-        point = profile.points.get("battery_power_setpoint_w") if profile else None
-        if point is not None and point.write is None:
-            remedy = "Use a profile whose battery_power_setpoint_w may be written."
-            block["battery"]["profile"].refuse("this battery cannot be steered", remedy)
+
+
+def _steered_battery(battery: Node, control: Node, register: _Register) -> None:
+    """Refuse a battery that plans cannot steer, or whose commands lapse between rounds."""
+    name = battery["profile"].text() or ""
+    profile = profile_named(register.profiles or {}, name, DeviceClass.BATTERY)
+    point = profile.points.get("battery_power_setpoint_w") if profile else None
+    if point is None:
+        return
+    if point.write is None:
+        remedy = "Use a profile whose battery_power_setpoint_w may be written."
+        battery["profile"].refuse("this battery cannot be steered", remedy)
+        return
+    refresh_s, dispatch_s = point.write.refresh_s, control["dispatch_s"].number(_DISPATCH_S)
+    if refresh_s is not None and dispatch_s is not None and dispatch_s > refresh_s:
+        problem = (
+            f"what it is told must be said again every {refresh_s:g} s, "
+            f"but a round of setpoints takes {dispatch_s:g} s"
+        )
+        remedy = f"Set control.dispatch_s to {refresh_s:g} or less."
+        battery["profile"].refuse(problem, remedy)
 
 
 def _device(

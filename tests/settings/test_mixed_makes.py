@@ -37,9 +37,12 @@ def _with_profile(old: str, profile: str) -> str:
     return f"{head}rofile: {profile}{comma}{tail}"
 
 
-@pytest.mark.parametrize("battery", ["sofar_hyd_g3", "victron_gx", "sma_sunny_island"])
-def test_one_block_may_hold_many_makes(site: Site, battery: str) -> None:
+@pytest.mark.parametrize(
+    ("battery", "dispatch_s"), [("sofar_hyd_g3", 60), ("victron_gx", 5), ("sma_sunny_island", 30)]
+)
+def test_one_block_may_hold_many_makes(site: Site, battery: str, dispatch_s: int) -> None:
     mix(site)
+    site.replace("dispatch_s: 60", f"dispatch_s: {dispatch_s}")
     site.replace("{profile: sofar_hyd_g3, unit: 3", f"{{profile: {battery}, unit: 3")
     estate = load_estate(site.file)
     block = estate.blocks[0]
@@ -102,3 +105,11 @@ def test_what_a_make_cannot_do_is_said_before_it_is_tried(
     faults = site.faults()
     assert any(fault.path == place and says in fault.problem for fault in faults), faults
     assert all(fault.remedy for fault in faults)
+
+
+def test_a_battery_that_forgets_between_two_rounds_is_refused(site: Site) -> None:
+    site.replace("{profile: sofar_hyd_g3, unit: 3", "{profile: sma_sunny_island, unit: 3")
+    (fault,) = site.faults()
+    assert fault.path == "blocks[0].battery.profile"
+    assert "every 30 s" in fault.problem
+    assert fault.remedy == "Set control.dispatch_s to 30 or less."
