@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from controllers.events import Target
 from controllers.intent import Intent, toward_zero, write_rule
 from controllers.safety import BATTERY_SHARE, battery_within
@@ -146,6 +148,16 @@ def battery_intent(
             power_w = max(power_w, -max(without_w, 0.0))
         if power_w > 0 and wish.cause is Cause.SOLAR:
             power_w = min(power_w, max(-without_w, 0.0))
+    if power_w > 0 and measured_w is not None and schedule is not None and wish.plan_id:
+        # What homes take beyond the forecast must not come on top of planned charging.
+        kept_w = battery_within(
+            power_w,
+            measured_w=measured_w,
+            battery_now_w=now_w,
+            limit_w=float(np.max(schedule.import_w)),
+            max_discharge_w=0.0,
+        )
+        power_w = max(min(power_w, kept_w), 0.0)
     cause, sentence, plan_id = wish.cause, wish.sentence, wish.plan_id
     if event is not None:
         asked_w = max(min(event.battery_w(power_w), most_charge_w), -most_discharge_w)

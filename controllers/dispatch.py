@@ -8,7 +8,6 @@ between calls but the setpoints of the last one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,13 +26,25 @@ from controllers.comfort import (
     with_dials,
 )
 from controllers.events import FLOOR_MARGIN_K
+from controllers.following import (
+    AHEAD,
+    AS_ASKED,
+    BAND_K,
+    IDLE_SHARE,
+    SG_ENCOURAGED,
+    SG_NORMAL,
+    lags,
+    room_setpoint,
+    steady,
+    whole_degrees,
+)
 from controllers.helping import COMING_BACK, Helping, helping
-from controllers.intent import Intent, down, up, waits, write_rule
+from controllers.intent import Intent, up, waits, write_rule
 from controllers.reasons import degrees
 from controllers.safety import Home, within_bounds, within_limits
 from ems.domain.estate import Actuator, Block, ControlRules, Device, Dwelling
 from ems.domain.events import FlexEvent, Undisturbed
-from ems.domain.plans import HomePlan, Schedule
+from ems.domain.plans import Schedule
 from ems.domain.points import PointId
 from ems.domain.readings import Snapshot
 from ems.domain.setpoints import Cause, Setpoint
@@ -59,15 +70,8 @@ SG_CLEAR_K = 1.0
 AT_FLOOR_K = 0.1
 """So near the floor [K] a heat pump should have started by itself: its sensor may read warmer
 than ours, and is asked for more."""
-BAND_K = 0.25
-"""Half of a usual room thermostat's band [K]: it starts so far below its setpoint."""
 COLD_OUTDOOR_C = -2.0
 """Stands in where no outdoor temperature is known, on the careful side [°C]."""
-IDLE_SHARE = 0.05
-"""Planned heat below this share of the nameplate's is none."""
-AHEAD = frozenset({Cause.CHEAP_NOW, Cause.SOLAR, Cause.IMPORT_LIMIT})
-AS_ASKED = frozenset({Cause.SCHEDULE, Cause.HOLD})
-SG_NORMAL, SG_ENCOURAGED = 2.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +371,7 @@ def _planned(
         why = "no fresh room reading" if room_c is None else "no fresh plan"
         sentence = f"There is {why}: the heating keeps to your schedule, "
         sentence += f"{degrees(wanted.comfort_c)} now."
-        value = _steady(dwelling, wanted, frame) if by_room else SG_NORMAL
+        value = steady(dwelling, wanted, frame) if by_room else SG_NORMAL
         return frame.told(value, Cause.NO_PLAN, sentence)
     step = state.step
     heating = float(plan.heat_w[step]) > IDLE_SHARE * dwelling.heat_pump.rated_heat_w
@@ -376,60 +380,13 @@ def _planned(
         or (plan.cause[step] is Cause.EVENT and not state.helping.rests(dwelling.id))
     )
     if by_room:
-        value = _room_setpoint(plan, step, heating, ahead, wanted, frame, dwelling)
+        value = room_setpoint(plan, step, heating, ahead, wanted, frame, dwelling)
+        if not ahead and plan.cause[step] is not Cause.EVENT:
+            as_asked = plan.cause[step] in AS_ASKED
+            last = state.previous.get(frame.point_id)
+            value = whole_degrees(value, room_c, wanted, frame, as_asked=as_asked, last=last)
     else:
         rises = float(plan.room_c[step]) > wanted.comfort_c + NEAR_FLOOR_K / 2
-        value = SG_ENCOURAGED if ahead and rises else SG_NORMAL
+        behind = lags(room_c, wanted, plan.cause[step], state.previous.get(frame.point_id))
+        value = SG_ENCOURAGED if (ahead and rises) or behind else SG_NORMAL
     return frame.told(value, plan.cause[step], plan.sentence[step], state.schedule.id)
-
-
-def _room_setpoint(
-    plan: HomePlan,
-    step: int,
-    heating: bool,
-    ahead: bool,
-    wanted: Wanted,
-    frame: Intent,
-    dwelling: Dwelling,
-) -> float:
-    """Return the room setpoint [°C] under which a thermostat follows the planned room.
-
-    As asked: the schedule, which the pump's own thermostat keeps best by itself. Heating
-    ahead: the end of the planned rise at once, for a thermostat does not start for a tenth of
-    a kelvin. Coasting on purpose: the schedule, or what the room is to coast down to where that
-    is lower; not the end of this step, for a room that cools faster than planned would start
-    the pump that is to be off. It depends on the plan alone, so it stays the same within a step
-    and spares the device's memory.
-    """
-    ends_c = float(plan.room_c[step])
-    if ahead:
-        value = up(_top_of_rise(plan, step, dwelling) + BAND_K, frame.rule)
-    elif plan.cause[step] in AS_ASKED:
-        value = _steady(dwelling, wanted, frame)
-        if heating:
-            value = max(value, up(ends_c, frame.rule))
-    elif heating:
-        value = up(ends_c, frame.rule)
-    else:
-        value = down(min(ends_c, wanted.comfort_c), frame.rule)
-    highest = max(down(wanted.ceiling_c, frame.rule), up(wanted.comfort_c, frame.rule))
-    lowest = up(wanted.floor_c, frame.rule)
-    return max(min(value, highest), lowest)
-
-
-def _steady(dwelling: Dwelling, wanted: Wanted, frame: Intent) -> float:
-    """Return the setpoint [°C] of the schedule, high enough for a thermostat to hold the floor."""
-    asked_c = wanted.comfort_c
-    if wanted.floor_c >= dwelling.floor_c:
-        asked_c = max(asked_c, wanted.floor_c + BAND_K)
-    return up(asked_c, frame.rule)
-
-
-def _top_of_rise(plan: HomePlan, step: int, dwelling: Dwelling) -> float:
-    idle_w = IDLE_SHARE * dwelling.heat_pump.rated_heat_w
-    top_c = -math.inf
-    for later in range(step, len(plan.cause)):
-        if float(plan.heat_w[later]) <= idle_w or plan.cause[later] not in AHEAD | {Cause.EVENT}:
-            break
-        top_c = max(top_c, float(plan.room_c[later]))
-    return top_c

@@ -115,6 +115,8 @@ def evaluate(model: Stacked, decision: Decision) -> Evaluation:
         )
     )
     cost += event_cost_gbp(model, power, decision.battery_kw, feeder)
+    cost += sum(peak.gbp_per_kw * peak.above_kw(feeder) for peak in model.peaks)
+    cost += float(np.sum(dt * model.carbon_gbp_per_kwh * np.maximum(feeder, 0.0)))
     cost -= float(np.sum(model.terminal_gbp_per_k * (rooms[:, -1] - model.floor_c[:, -1])))
     gave_way = (
         *_block_gave_way(model, feeder),

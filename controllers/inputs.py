@@ -6,16 +6,19 @@ with the problem and the plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from ems.domain.errors import InvalidInputError
+from ems.domain.estate import ControlRules
 from ems.domain.forecasts import FloatArray, Forecast
+from ems.domain.plans import PeakProblem
 from ems.domain.tariffs import NoRateError, Tariff
-from ems.domain.time import require_utc
+from ems.domain.time import HALF_HOUR_S, floor_to, require_utc
 
 UNKNOWN_PRICE_GBP_PER_KWH = 0.15
 """Stands in where a tariff has no rate at all: flat, so that nothing is shifted for it."""
@@ -122,6 +125,54 @@ class Horizon:
             )
             result[missing] = float(np.median(result[~missing]))
         return result
+
+
+def peak_charges(
+    horizon: Horizon, zone: ZoneInfo, rules: ControlRules, peaks_w: Mapping[date, float]
+) -> tuple[PeakProblem, ...]:
+    """Return the charges on the highest import of each local day and month of a horizon.
+
+    ``peaks_w`` is each day's highest half-hour mean so far [W]; days without one had none.
+    """
+    days = [instant.astimezone(zone).date() for instant in horizon.instants]
+    charges = []
+    for day in dict.fromkeys(days):
+        of_day = np.array([other == day for other in days])
+        charges.append((of_day, peaks_w.get(day, 0.0), rules.peak_p_per_kw_day / 100.0))
+    for month in dict.fromkeys(day.replace(day=1) for day in days):
+        of_month = np.array([day.replace(day=1) == month for day in days])
+        so_far = [watts for day, watts in peaks_w.items() if day.replace(day=1) == month]
+        charges.append((of_month, max(so_far, default=0.0), rules.peak_gbp_per_kw_month))
+    return tuple(
+        PeakProblem(steps, max(so_far_w, 0.0), charge)
+        for steps, so_far_w, charge in charges
+        if charge > 0
+    )
+
+
+def carbon_rates(
+    horizon: Horizon, rules: ControlRules, g_per_kwh: Mapping[datetime, float]
+) -> FloatArray | None:
+    """Return the price of a kWh's carbon in each step [£/kWh]; ``None`` where it has none.
+
+    ``g_per_kwh`` is the grid's forecast intensity by half-hour (UTC). Steps without one take
+    the median of the known ones.
+    """
+    if rules.carbon_gbp_per_t <= 0:
+        return None
+    halves = [floor_to(instant, HALF_HOUR_S) for instant in horizon.instants]
+    grams = np.array([g_per_kwh.get(half, np.nan) for half in halves])
+    missing = np.isnan(grams)
+    if missing.all():
+        horizon.lacked.append("carbon intensity: no forecast; planned without its price")
+        return None
+    if missing.any():
+        horizon.lacked.append(
+            f"carbon intensity: none for {int(missing.sum())} of {horizon.steps} steps; "
+            "the median of the known ones stands in"
+        )
+        grams[missing] = float(np.median(grams[~missing]))
+    return np.asarray(grams * rules.carbon_gbp_per_t / 1e6, dtype=np.float64)
 
 
 def _at(values: FloatArray, index: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:

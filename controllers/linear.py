@@ -259,6 +259,13 @@ def _prices(model: Stacked, programme: Programme, solution: _Solution) -> Prices
         homes = model.home_price + limit
         shared = shared + limit
     heat = -solution.row_duals[programme.room_row] * model.gain_k_per_kw / dt
+    peak = np.zeros(model.steps)
+    for charge, row in zip(model.peaks, programme.peak_rows, strict=True):
+        peak[charge.steps] -= solution.row_duals[row] / dt[charge.steps]
+    imported = np.zeros(model.steps)
+    for column in programme.into:
+        imported += solution.columns[column]
+    carbon = np.where(imported > TRACE_KW, model.carbon_gbp_per_kwh, 0.0)
     events = np.zeros((len(model.events), model.steps))
     for number, (event, row) in enumerate(zip(model.events, programme.event_rows, strict=True)):
         events[number, event.steps] = -solution.row_duals[row] / dt[event.steps]
@@ -266,5 +273,7 @@ def _prices(model: Stacked, programme: Programme, solution: _Solution) -> Prices
         shared=np.asarray(shared),
         homes=np.asarray(homes),
         heat=np.asarray(heat),
+        peak=peak,
+        carbon=carbon,
         events=events,
     )

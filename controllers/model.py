@@ -67,6 +67,8 @@ class Programme:
     room_row: IndexArray = field(default_factory=no_index)
     shared_row: IndexArray = field(default_factory=no_index)
     feeder_row: IndexArray = field(default_factory=no_index)
+    into: list[IndexArray] = field(default_factory=list)
+    peak_rows: list[IndexArray] = field(default_factory=list)
     binaries: IndexArray = field(default_factory=no_index)
     bought: list[IndexArray] = field(default_factory=list)
     sold: list[IndexArray] = field(default_factory=list)
@@ -221,6 +223,7 @@ def _shared_meter(programme: Programme, model: Stacked, one_way: IndexArray) -> 
     greatest = most_import_kw(model), most_export_kw(model)
     if problem.pooled:
         bought, sold = _feeder_segments(programme, model, buy, sell, greatest)
+        _peaks(programme, model, bought)
     else:
         bought = [programme.add_columns(buy, greatest[0])]
         sold = [programme.add_columns(sell, greatest[1])]
@@ -230,15 +233,32 @@ def _shared_meter(programme: Programme, model: Stacked, one_way: IndexArray) -> 
     _steer(programme, model, row, with_homes=problem.pooled)
     if problem.pooled:
         programme.feeder_row = row
-    elif _feeder_limited(model):
+    elif _feeder_limited(model) or model.peaks or np.any(model.carbon_gbp_per_kwh):
         free = np.zeros_like(dt)
         whole = most_import_kw(model, feeder=True), most_export_kw(model, feeder=True)
         into, out = _feeder_segments(programme, model, free, free, whole)
+        _peaks(programme, model, into)
         programme.feeder_row = _balance(programme, model.fixed_kw, into, out)
         _steer(programme, model, programme.feeder_row, with_homes=True)
     _no_round_trip(programme, model)
     if one_way.size:
         _one_way(programme, one_way, greatest)
+
+
+def _peaks(programme: Programme, model: Stacked, into: list[IndexArray]) -> None:
+    """Charge the highest import at the feeder, ``into``, as far as it exceeds what was before.
+
+    n - peak <= so far                                                            (5)
+    """
+    programme.into = into
+    for charge in model.peaks:
+        peak = programme.add_columns(np.full(1, charge.gbp_per_kw), np.inf)
+        count = charge.steps.size
+        row = programme.add_rows(np.full(count, -np.inf), np.full(count, charge.so_far_kw))
+        programme.peak_rows.append(row)
+        programme.put(row, np.repeat(peak, count), -1.0)
+        for column in into:
+            programme.put(row, column[charge.steps], 1.0)
 
 
 def _events(programme: Programme, model: Stacked) -> None:
@@ -332,6 +352,7 @@ def _feeder_segments(
     """Add import and export at the feeder, split where a limit begins to cost."""
     dt = model.dt_h
     into, out = greatest
+    buy = buy + dt * model.carbon_gbp_per_kwh
     bought = [programme.add_columns(buy, np.minimum(model.contracted_kw, into))]
     if np.any(model.contracted_kw < into):
         span = np.clip(np.minimum(model.physical_kw, into) - model.contracted_kw, 0.0, None)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from controllers.comfort import wanted_at
 from controllers.events import event_problem, participants, rested_floor_c
-from controllers.inputs import Horizon
+from controllers.inputs import Horizon, carbon_rates, peak_charges
 from ems.domain.estate import Actuator, Battery, Block, ControlRules, Dwelling, Supply
 from ems.domain.events import FlexEvent
 from ems.domain.forecasts import FloatArray, Forecast
@@ -70,6 +70,8 @@ def build_problem(
     wishes: Mapping[str, Wish] | None = None,
     events: Sequence[FlexEvent] = (),
     apart: Mapping[str, Collection[str]] | None = None,
+    peaks_w: Mapping[date, float] | None = None,
+    carbon_g_per_kwh: Mapping[datetime, float] | None = None,
 ) -> SchedulingProblem:
     """Return the scheduling problem of a block.
 
@@ -98,6 +100,11 @@ def build_problem(
         Events of this block that are accepted, running or recovering.
     apart
         By event, homes that it must not touch: opted out of it, or held by an operator.
+    peaks_w
+        Highest half-hour mean at the feeder of local days until now [W]; a day that is not
+        named has had none.
+    carbon_g_per_kwh
+        The grid's forecast carbon intensity by half-hour [g/kWh].
 
     Returns
     -------
@@ -148,6 +155,7 @@ def build_problem(
             floor = rested_floor_c(home.floor_c, home.comfort_c, events, horizon.instants)
             home = replace(home, floor_c=floor)
         planned.append(home)
+    carbon = carbon_rates(horizon, rules, carbon_g_per_kwh or {})
     contracted = block.limits.contracted_import_w
     asked = tuple(
         event_problem(
@@ -183,6 +191,8 @@ def build_problem(
         export_limit_w=np.full(steps, block.limits.export_w),
         lacked=tuple(dict.fromkeys(horizon.lacked)),
         events=asked,
+        peaks=peak_charges(horizon, zone, rules, peaks_w or {}),
+        carbon_gbp_per_kwh=carbon,
     )
 
 

@@ -40,12 +40,16 @@ class Prices:
     ``homes`` of electricity at each home, ``heat`` of heat in each room, shape
     (homes, steps). Limits are included. ``events`` is what a kWh less (or, of an event that
     asks for more, a kWh more) of its participants would save, shape (events, steps).
+    ``peak`` and ``carbon`` are the parts that come from the charge on the highest import and
+    from the price of carbon, shape (steps,).
     """
 
     shared: FloatArray
     homes: FloatArray
     heat: FloatArray
     events: FloatArray
+    peak: FloatArray
+    carbon: FloatArray
 
 
 class _Times:
@@ -130,7 +134,10 @@ class _Home:
         self.price = problem.import_gbp_per_kwh if problem.pooled else model.home_price[row]
         # Where the landlord buys for all, a tenant's own price is another one.
         self.electricity = "the building's electricity" if problem.pooled else "electricity"
-        self.limited = prices.homes[row] - self.price > LIMIT_GBP
+        beyond = prices.homes[row] - self.price - prices.carbon
+        self.limited = beyond - prices.peak > LIMIT_GBP
+        self.peak = (prices.peak > LIMIT_GBP) & ~self.limited
+        self.carbon = prices.carbon
         self.down = _pressing(model, prices, 1.0, row)
         self.up = _pressing(model, prices, -1.0, row)
         self.solar = (found.feeder_kw <= FLOW_KW) & (problem.pv_w > 0) & problem.pooled
@@ -181,6 +188,22 @@ class _Home:
                 "Heating early because the building's supply is full from "
                 f"{self.times.text(full, step)}.",
             )
+        return self._ahead_of_others(step) or self._a_little_ahead(step)
+
+    def _ahead_of_others(self, step: int) -> tuple[Cause, str] | None:
+        """Return why a home heats ahead, where that is the peak or carbon."""
+        highest = _first(self.peak, step)
+        if highest is not None and not self.peak[step]:
+            at = self.times.text(highest, step)
+            return Cause.IMPORT_LIMIT, f"Heating early because the building uses most at {at}."
+        cleaner = _dearer(self.price + self.carbon, step)
+        if cleaner is not None:
+            at = self.times.text(cleaner, step)
+            return Cause.CHEAP_NOW, f"Heating now: electricity is cleaner than it is from {at}."
+        return None
+
+    def _a_little_ahead(self, step: int) -> tuple[Cause, str]:
+        price = pence(self.price[step])
         rise = _first(self.comfort > self.comfort[step] + NEAR_K, step)
         if rise is not None:
             asked, at = degrees(self.comfort[rise]), self.times.text(rise, step)
@@ -206,6 +229,13 @@ class _Home:
             return (
                 Cause.IMPORT_LIMIT,
                 f"Waiting: the building's supply is full{until}; {self._stays(step, free)}.",
+            )
+        if self.peak[step]:
+            free = _first(~self.peak, step)
+            until = "" if free is None else f" until {self.times.text(free, step)}"
+            return (
+                Cause.IMPORT_LIMIT,
+                f"Waiting{until}, while the building uses most; {self._stays(step, free)}.",
             )
         return self._coasting(step)
 
@@ -282,7 +312,8 @@ def _battery(
 ) -> tuple[Cause, str]:
     flow = float(decision.battery_kw[step])
     price = model.problem.import_gbp_per_kwh
-    limited = prices.shared - price > LIMIT_GBP
+    limited = prices.shared - price - prices.carbon - prices.peak > LIMIT_GBP
+    peak = (prices.peak > LIMIT_GBP) & ~limited
     told = _battery_in_event(model, prices, times, step, flow)
     if told is not None:
         return told
@@ -293,7 +324,11 @@ def _battery(
     if flow < -FLOW_KW:
         if limited[step]:
             return Cause.IMPORT_LIMIT, "Discharging to keep the building within its supply."
-        return Cause.DEAR_NOW, f"Discharging because electricity is {pence(price[step])} now."
+        high = peak[step] and _cheaper(price, step) is None
+        said = "Discharging while the building uses most."
+        if not high:
+            said = f"Discharging because electricity is {pence(price[step])} now."
+        return Cause.DEAR_NOW, said
     return Cause.HOLD, _resting(model, found, step)
 
 

@@ -64,6 +64,19 @@ class StackedEvent:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StackedPeak:
+    """A charge on the highest import of some steps: their indices, [kW] so far, [£/kW]."""
+
+    steps: NDArray[np.int32]
+    so_far_kw: float
+    gbp_per_kw: float
+
+    def above_kw(self, feeder_kw: FloatArray) -> float:
+        """Return by how much the feeder's import, shape (steps,), exceeds what was before."""
+        return max(float(np.max(feeder_kw[self.steps])) - self.so_far_kw, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stacked:
     """A checked problem. Arrays have shape (homes, steps) or (steps,).
 
@@ -97,6 +110,10 @@ class Stacked:
         Soft ceiling at the feeder after events, ``inf`` where there is none.
     events
         Limits that events put on their participants.
+    peaks
+        Charges on the highest import of some steps; those that cost nothing are left out.
+    carbon_gbp_per_kwh
+        Price of the carbon of import at the feeder, shape (steps,).
     """
 
     problem: SchedulingProblem
@@ -119,6 +136,8 @@ class Stacked:
     export_kw: FloatArray
     recovery_kw: FloatArray
     events: tuple[StackedEvent, ...]
+    peaks: tuple[StackedPeak, ...]
+    carbon_gbp_per_kwh: FloatArray
 
     @property
     def homes(self) -> int:
@@ -224,7 +243,30 @@ def stack(problem: SchedulingProblem) -> Stacked:
             for each in problem.events
             if (event := _event(each, problem, grids["base_w"])).steps.size
         ),
+        peaks=_peaks(problem, steps),
+        carbon_gbp_per_kwh=np.zeros(steps)
+        if problem.carbon_gbp_per_kwh is None
+        else _checked(problem.carbon_gbp_per_kwh, "carbon_gbp_per_kwh", steps, low=0.0),
     )
+
+
+def _peaks(problem: SchedulingProblem, steps: int) -> tuple[StackedPeak, ...]:
+    result = []
+    for number, peak in enumerate(problem.peaks):
+        name = f"peaks[{number}]"
+        if np.shape(peak.steps) != (steps,):
+            raise InvalidInputError(
+                "an array over time must have one value per step",
+                field=f"{name}.steps",
+                value=np.shape(peak.steps),
+                remedy=f"Give shape ({steps},).",
+            )
+        so_far_kw = _scalar(peak.so_far_w, f"{name}.so_far_w", 0.0) / 1000.0
+        price = _scalar(peak.gbp_per_kw, f"{name}.gbp_per_kw", 0.0)
+        chosen = np.flatnonzero(peak.steps).astype(np.int32)
+        if chosen.size and price > 0:
+            result.append(StackedPeak(chosen, so_far_kw, price))
+    return tuple(result)
 
 
 def _recovery_kw(problem: SchedulingProblem, steps: int) -> FloatArray:

@@ -35,8 +35,14 @@ from ems.domain.forecasts import FloatArray
 from ems.domain.thermal import ThermalEstimate
 from forecasting.interface import check_frame, known_before
 
-INDOOR_SHARE = 0.7
-"""phi in (8): share of household electricity that warms the rooms [-]."""
+INDOOR_SHARE = 0.85
+"""phi in (8): share of household electricity that warms the rooms [-]; the rest leaves with
+waste water, cooking vapours and what is plugged in outdoors."""
+PEOPLE_SHARE = 0.4
+"""Share of the free heat before data that is not the household's electricity: people, the
+tank's standing loss [-]."""
+METERED_SPREAD = 0.10, 15.0
+"""Error of free heat whose electricity is metered: a share of it, and so many watts."""
 FREE_HEAT_W_PER_M2 = 5.0
 """People and appliances before data [W/m²]."""
 APERTURE_PER_M2 = 0.03
@@ -55,7 +61,7 @@ LEAST_HOURS = 72.0
 """With fewer hours of complete data the prior stands."""
 HEAT_GUESS_SPREAD = 0.15
 """Relative error of heat that is only electricity times a nameplate's efficiency [-]."""
-MODEL_SPREAD = (0.1, 0.2)
+MODEL_SPREAD = (0.13, 0.2)
 """Relative errors of loss and capacity that one state, and no wind, bring in any case [-]."""
 _J_PER_WH = 3600.0
 COLUMNS = ("room_c", "outdoor_c", "heat_w", "irradiance_w_m2", "household_w")
@@ -128,12 +134,13 @@ def fit_thermal(
             hours=hours,
             note=f"{hours:.0f} of {LEAST_HOURS:.0f} hours of complete data: the prior stands",
         )
-    mean, precision = _prior_line(prior)
+    metered = with_metered_gains(prior, known)
+    mean, precision = _prior_line(metered, _free_spread_w(metered, prior))
     line, covariance = _posterior(change, inputs, mean, precision, window)
     if 0.25 * mean[1] < line[1] < 4.0 * mean[1] and line[0] > 0.0:
         theta, spread = _physical(line, covariance)
     else:
-        theta, spread = _balance(known, prior)
+        theta, spread = _balance(known, metered, _free_spread_w(metered, prior))
     if theta[0] < 0.3 * prior.loss_w_per_k or spread[0] > 0.5 * theta[0]:
         return replace(
             prior, hours=hours, note="heat and temperature do not fit together: the prior stands"
@@ -165,6 +172,27 @@ def fit_thermal(
         source="fit",
         note="; ".join(notes),
     )
+
+
+def with_metered_gains(prior: ThermalEstimate, known: pd.DataFrame) -> ThermalEstimate:
+    """Return the prior with the free heat that the household's own meter tells.
+
+    ``F = phi mean P + people``. Loss and free heat can hardly be told apart from temperatures
+    alone: in a month of winter both take the same from a room, and what is too little in one is
+    too little in the other. Most of the free heat is metered, however.
+    """
+    if "household_w" not in known.columns or known["household_w"].isna().all():
+        return prior
+    mean_w = max(float(known["household_w"].mean()), 0.0)
+    return replace(prior, free_heat_w=INDOOR_SHARE * mean_w + PEOPLE_SHARE * prior.free_heat_w)
+
+
+def _free_spread_w(metered: ThermalEstimate, prior: ThermalEstimate) -> float:
+    """Return the standard deviation of free heat before the fit [W]."""
+    if metered is prior:
+        return 0.5 * prior.free_heat_w + 50.0
+    share, least = METERED_SPREAD
+    return share * metered.free_heat_w + least
 
 
 def simulate(
@@ -221,12 +249,12 @@ def _windows(known: pd.DataFrame, window: int) -> tuple[FloatArray, FloatArray, 
     return change[usable], inputs[usable], hours, absent
 
 
-def _prior_line(prior: ThermalEstimate) -> tuple[FloatArray, FloatArray]:
+def _prior_line(prior: ThermalEstimate, free_sd_w: float) -> tuple[FloatArray, FloatArray]:
     """Return mean (4,) and precision (4, 4) of (a, b, c, d) in (8), per hour."""
     loss, capacity = prior.loss_w_per_k, prior.capacity_j_per_k / _J_PER_WH
     aperture, free = prior.solar_aperture_m2, prior.free_heat_w
     spread = np.array(
-        [prior.loss_sd, prior.capacity_sd / _J_PER_WH, 0.7 * aperture + 0.2, 0.5 * free + 50.0]
+        [prior.loss_sd, prior.capacity_sd / _J_PER_WH, 0.7 * aperture + 0.2, free_sd_w]
     )
     slope = np.zeros((4, 4))
     slope[0] = [1.0 / capacity, -loss / capacity**2, 0.0, 0.0]
@@ -275,12 +303,14 @@ def _memory(residual: FloatArray) -> float:
     return memory
 
 
-def _balance(known: pd.DataFrame, prior: ThermalEstimate) -> tuple[FloatArray, FloatArray]:
+def _balance(
+    known: pd.DataFrame, prior: ThermalEstimate, free_sd_w: float
+) -> tuple[FloatArray, FloatArray]:
     """Return (U, C, A, F) and their standard deviations from (9), C being the prior's."""
     capacity = prior.capacity_j_per_k / _J_PER_WH
     change, inputs, _, _ = _windows(known, DAY)
     mean = np.array([prior.loss_w_per_k, prior.solar_aperture_m2, prior.free_heat_w])
-    spread = np.array([prior.loss_sd, 0.7 * mean[1] + 0.2, 0.5 * mean[2] + 50.0])
+    spread = np.array([prior.loss_sd, 0.7 * mean[1] + 0.2, free_sd_w])
     heat = inputs[:, 1] - capacity * change
     line, covariance = _posterior(heat, -inputs[:, [0, 2, 3]], mean, np.diag(1.0 / spread**2), DAY)
     known_to = np.sqrt(np.diag(covariance))

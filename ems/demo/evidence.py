@@ -13,7 +13,7 @@ import copy
 import math
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -43,6 +43,7 @@ from ems.service.control import (
     PLAN_OFFSET_S,
     open_weather,
 )
+from ems.service.crediting import Crediting
 from ems.service.dispatching import Dispatcher
 from ems.service.forecasting_job import ForecastJob
 from ems.service.image import ProcessImage
@@ -82,6 +83,8 @@ class Evidence:
         Thermostat runs by the shift of their schedules [K], 0 included.
     kept
         Share of heat in a room that is still there six hours later, shape (homes,) [-].
+    credits_gbp
+        What homes were credited for heating ahead in the planned run, by home [£].
     """
 
     seed: int
@@ -90,6 +93,7 @@ class Evidence:
     runs: Mapping[Controller, Measured]
     frontier: Mapping[float, Measured]
     kept: FloatArray
+    credits_gbp: Mapping[str, float] = field(default_factory=dict)
 
 
 def window_of(estate: Estate, start: datetime | None, length: timedelta) -> Window:
@@ -159,6 +163,7 @@ def gather(
             run_thermostats(estate, parameters, state, window, shift_k=shift_k, progress=tell)
         )
     runs = {Controller.THERMOSTAT: frontier[0.0]}
+    credits_gbp: dict[str, float] = {}
     for controller in (Controller.BATTERY_ONLY, Controller.PLANNED):
         own = folder / f"{controller}.sqlite"
         shutil.copy(past, own)
@@ -167,6 +172,8 @@ def gather(
             run = ControlledRun(estate, simulation, store, heating=controller is Controller.PLANNED)
             tell = bar.part(controller.value, bar.controlled)
             runs[controller] = asyncio.run(run.run(window, tell))
+            if controller is Controller.PLANNED:
+                credits_gbp = run.credits_gbp()
     return Evidence(
         seed=parameters.seed,
         window=window,
@@ -174,6 +181,7 @@ def gather(
         runs=runs,
         frontier=dict(sorted(frontier.items())),
         kept=kept_share(maker.simulation.traits),
+        credits_gbp=credits_gbp,
     )
 
 
@@ -286,6 +294,7 @@ class ControlledRun:
         self._forecasts = ForecastJob(estate, store, open_weather(estate))
         self._plans = PlanJob(estate, store, self._image)
         self._dispatcher = Dispatcher(estate, store, self._bus, self._image)
+        self._credits = Crediting(estate, store)
         self._derived = DerivedColumns(estate, simulation.point_ids)
         self._points: list[PointId] = [*simulation.point_ids, *self._derived.point_ids]
         hidden = set() if heating else {home.room_sensor_id for home in estate.dwellings()}
@@ -311,6 +320,10 @@ class ControlledRun:
         jobs = self.jobs()
         await step_through(self._simulation, lambda: jobs, window.end, observe=observe)
         return metering.measured()
+
+    def credits_gbp(self) -> dict[str, float]:
+        """Return what each home was credited for heating ahead [£]."""
+        return {home.id: self._credits.total_gbp(home.id) for home in self._estate.dwellings()}
 
     def jobs(self) -> list[Job]:
         """Return the table of jobs, in the order of the control process."""
@@ -350,6 +363,8 @@ class ControlledRun:
     async def _roll_up(self, now: datetime) -> None:
         self._store.add_rollups(self._recorder.close(now - HALF_HOUR))
         self._recorder.start(self._values())
+        if self._heating:
+            self._credits.run(now)
 
     async def _plan(self, now: datetime) -> None:
         self._forecasts.run(now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,8 @@ class Book:
         self._carbon = _carbon(estate.sources.carbon, self._instants)
         self._cop = np.maximum(evidence.runs[Controller.THERMOSTAT].cop, 1.0)
         self._kept = evidence.kept
+        self._credits_gbp = evidence.credits_gbp
+        self._planned = evidence.runs.get(Controller.PLANNED)
         self.perfect_weather = not estate.sources.weather_is_observed
 
     @staticmethod
@@ -150,6 +152,9 @@ class Book:
             "stored_gbp": stored,
             "whole_cost_gbp": cost + wear - stored,
             "standing_gbp": total("standing_gbp"),
+            "credit_gbp": total("credit_gbp"),
+            "peak_charge_gbp": total("peak_charge_gbp"),
+            "carbon_price_gbp": total("carbon_kg") * self._estate.control.carbon_gbp_per_t / 1e3,
             "tenants_gbp": total("tenants_gbp"),
             "landlord_gbp": total("landlord_gbp"),
             "blocks": blocks,
@@ -162,6 +167,7 @@ class Book:
         pooled = account is block.block_meter
         into, out = run.kwh["block_import"][:, number], run.kwh["block_export"][:, number]
         bills = float((run.kwh["home_import"] * self._home_rates)[:, columns].sum())
+        credit = sum(self._credit_gbp(home, run) for home in block.dwellings)
         meter = "block" if pooled else "landlord"
         bought, sold = run.kwh[f"{meter}_import"][:, number], run.kwh[f"{meter}_export"][:, number]
         landlord = float((bought * rates).sum() - account.export_gbp_per_kwh * sold.sum())
@@ -183,8 +189,10 @@ class Book:
             "peak_import_kw": float((2.0 * into).max()),
             "carbon_kg": float((into * self._carbon).sum() / 1000.0),
             "cost_gbp": cost,
-            "tenants_gbp": bills,
-            "landlord_gbp": landlord,
+            "tenants_gbp": bills - credit,
+            "landlord_gbp": landlord + credit,
+            "credit_gbp": credit,
+            "peak_charge_gbp": self._peak_charge_gbp(into),
             "standing_gbp": standing * self._days,
             "wear_gbp": wear * float(run.discharged_kwh[:, number].sum()),
             "stored_gbp": self._stored_gbp(number, run),
@@ -199,6 +207,16 @@ class Book:
             "import_kwh_in_cheap": float(into[~dear].sum()),
             "mean_rate_paid_gbp_per_kwh": float((bought * rates).sum() / max(bought.sum(), 1e-9)),
         }
+
+    def _peak_charge_gbp(self, into: FloatArray) -> float:
+        """Return what the highest half-hours of days and of the window are counted at [£]."""
+        rules = self._estate.control
+        highest: dict[date, float] = {}
+        for instant, energy in zip(self._instants, into, strict=True):
+            day = instant.astimezone(self._estate.zone).date()
+            highest[day] = max(highest.get(day, 0.0), 2.0 * float(energy))
+        daily = sum(highest.values()) * rules.peak_p_per_kw_day / 100.0
+        return daily + max(highest.values()) * rules.peak_gbp_per_kw_month
 
     def _stored_gbp(self, number: int, run: Measured) -> float:
         """Return what is stored more at the end than at the beginning, valued [£]."""
@@ -216,6 +234,10 @@ class Book:
         efficiency = 0.0 if block.battery is None else block.battery.one_way_efficiency
         return float(heat[self._columns(block)].sum()) + efficiency * battery_kwh * typical
 
+    def _credit_gbp(self, home: Dwelling, run: Measured) -> float:
+        """Return what a home was credited for heating ahead: something in the planned run only."""
+        return self._credits_gbp.get(home.id, 0.0) if run is self._planned else 0.0
+
     def _home(self, number: int, run: Measured) -> Figures:
         home = self.homes[number]
         used = run.kwh["home_import"][:, number]
@@ -228,6 +250,7 @@ class Book:
             "actuator": home.heat_pump.actuator.value,
             "one_rate": bool(np.ptp(self._home_rates[:, number]) == 0.0),
             "bill_gbp": float((used * self._home_rates[:, number]).sum()),
+            "credit_gbp": self._credit_gbp(home, run),
             "energy_kwh": float(used.sum()),
             "heat_pump_kwh": float(pump.sum()),
             "heat_pump_kwh_in_dear": float(pump[dear].sum()),
@@ -332,16 +355,19 @@ def _compared(own: Figures, other: Figures, frontier: Sequence[Figures], hours: 
             home["id"],
             (home["degree_hours_below_schedule"] - before["degree_hours_below_schedule"])
             * (WEEK_H / hours),
-            home["bill_gbp"] - before["bill_gbp"],
+            home["bill_gbp"] - home["credit_gbp"] - before["bill_gbp"],
+            before["bill_gbp"],
         )
         for home, before in zip(other["home"], own["home"], strict=True)
     ]
     worse = sorted(
-        ((name, change) for name, change, _ in changes if change > WORSE_KH_PER_WEEK),
+        ((name, change) for name, change, *_ in changes if change > WORSE_KH_PER_WEEK),
         key=lambda item: (-item[1], item[0]),
     )
     difference: Callable[[str], float] = lambda name: own[name] - other[name]  # noqa: E731 - one line, used three times
     saved = level - other["whole_cost_gbp"]
+    rises = {name: 100.0 * bill / before for name, _, bill, before in changes if before > 0}
+    dearest = max(rises, key=lambda name: (rises[name], name), default="")
     return {
         "saved_gbp": difference("whole_cost_gbp"),
         "saved_bills_gbp": difference("cost_gbp"),
@@ -352,8 +378,10 @@ def _compared(own: Figures, other: Figures, frontier: Sequence[Figures], hours: 
         "saved_at_equal_warmth_share": saved / level if level > 0 else math.nan,
         "cold_in_both": _cold_in_both(own, other, hours),
         "homes_worse": [{"id": name, "worse_kh_per_week": change} for name, change in worse],
-        "bills_higher": sorted(name for name, _, bill in changes if bill > 0.005),
-        "change_kh_per_week": {name: change for name, change, _ in changes},
+        "bills_higher": sorted(name for name, _, bill, _ in changes if bill > 0.005),
+        "bill_change_pct": rises,
+        "highest_bill_rise_pct": {"id": dearest, "pct": rises.get(dearest, 0.0)},
+        "change_kh_per_week": {name: change for name, change, *_ in changes},
         "cheaper": saved > 0,
         "as_warm": not worse,
     }

@@ -323,9 +323,11 @@ def _homes_note(figures: Figures) -> str:
     return (
         "A bar to the left is a warmer home under planning; beyond "
         f"{WORSE_KH_PER_WEEK} K·h a week to the right it is worse off. {higher} of "
-        f"{figures['homes']} homes pay more than on their own thermostats, before what is stored "
-        f"in their rooms at the end is counted; {flat} of these pay one rate at all hours: what "
-        "planning shifts saves them nothing, and a room that is warm on time costs more."
+        f"{figures['homes']} homes pay more than on their own thermostats, credits for heating "
+        "ahead taken off and before what is stored in their rooms at the end is counted; "
+        f"{flat} of these pay one rate at all hours: what planning shifts saves them nothing, and "
+        "a room that is warm on time costs more. No home pays more than "
+        f"{max(one['highest_bill_rise_pct']['pct'], 0.0):.1f} % more than on its own thermostat."
     )
 
 

@@ -357,6 +357,10 @@ class ControlRules:
     event_return_s: float = 1200.0
     recovery_ratio: float = 1.1
     raw_retention_days: float = 14.0
+    peak_p_per_kw_day: float = 10.0
+    peak_gbp_per_kw_month: float = 0.0
+    carbon_gbp_per_t: float = 0.0
+    ahead_credit_pct: float = 25.0
     away_c: float = 14.0
     warmest_c: float = 25.0
     touch_hold_s: float = 14400.0

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ems.domain.events import Direction
 from ems.domain.forecasts import FloatArray
 from ems.domain.setpoints import Cause
@@ -119,6 +122,25 @@ class EventProblem:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PeakProblem:
+    """What a further kilowatt of a day's or month's highest import costs.
+
+    Attributes
+    ----------
+    steps
+        Which steps belong to the day or month, shape (steps,), true or false.
+    so_far_w
+        Its highest half-hour mean so far at the feeder [W]; 0 where it has just begun.
+    gbp_per_kw
+        Charged for each kilowatt above that.
+    """
+
+    steps: NDArray[np.bool_] = field(repr=False)
+    so_far_w: float
+    gbp_per_kw: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SchedulingProblem:
     """One block over one horizon.
 
@@ -153,6 +175,10 @@ class SchedulingProblem:
     recovery_import_w
         Soft ceiling at the feeder after events [W], ``inf`` where there is none; ``None``
         where no event asks for one.
+    peaks
+        Charges on the highest import of days and months.
+    carbon_gbp_per_kwh
+        Price of the carbon of a kWh imported at the feeder; ``None`` where it has none.
     """
 
     block_id: str
@@ -174,6 +200,8 @@ class SchedulingProblem:
     lacked: tuple[str, ...] = ()
     events: tuple[EventProblem, ...] = ()
     recovery_import_w: FloatArray | None = field(default=None, repr=False)
+    peaks: tuple[PeakProblem, ...] = ()
+    carbon_gbp_per_kwh: FloatArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ from ems.domain.ports import FieldBus, LogEntry, Store
 from ems.domain.time import Clock
 from ems.service.alarm_job import control_alarms
 from ems.service.commanding import release_all
+from ems.service.crediting import Crediting
 from ems.service.dispatching import Dispatcher
 from ems.service.events import open_desk
 from ems.service.forecasting_job import ForecastJob
@@ -109,6 +110,7 @@ class Control:
             events=self.events.in_force,
             apart=self.events.away,
         )
+        self._credits = Crediting(estate, store)
         self._planning = asyncio.Lock()
         self._planned_for: Hashable = None
         self._people = PeopleDesk(estate, store)
@@ -129,6 +131,7 @@ class Control:
     async def roll_up(self, now: datetime) -> None:
         """Roll up half-hours that have closed."""
         await asyncio.to_thread(self._store.roll_up, now)
+        await asyncio.to_thread(self._credits.run, now)
 
     async def plan(self, now: datetime) -> None:
         """Forecast, then plan every block."""

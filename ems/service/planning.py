@@ -20,6 +20,7 @@ from ems.domain.ports import LogEntry, Store
 from ems.domain.time import HALF_HOUR_S, floor_to
 from ems.domain.wishes import Wish
 from ems.service.image import ProcessImage
+from ems.service.standing import CarbonFile, peaks_so_far
 
 log = structlog.get_logger()
 
@@ -104,6 +105,7 @@ class PlanJob:
         self._blocks = blocks
         self._events = events
         self._apart = apart
+        self._carbon = CarbonFile(estate.sources.carbon)
         self._planned_for: dict[str, tuple[object, ...]] = {}
 
     def run(self, now: datetime) -> list[Schedule]:
@@ -197,6 +199,8 @@ class PlanJob:
             wishes=with_dials(block, snapshot, self._estate.zone, self._wishes(now)),
             events=events,
             apart={event.id: self._apart(now, event.id) for event in events},
+            peaks_w=peaks_so_far(block, self._estate, self._store, now),
+            carbon_g_per_kwh=self._carbon.forecast() if rules.carbon_gbp_per_t > 0 else None,
         )
         if events:
             before = self._before(block, problem, events, now)

@@ -133,6 +133,22 @@ class ControlSection(Section):
         _RULES.recovery_ratio,
         description="After an event import stays under so many times its peak without one.",
     )
+    peak_p_per_kw_day: Annotated[float, Between("p/kW", 0, 1000)] = Field(
+        _RULES.peak_p_per_kw_day,
+        description="What a plan counts for each kW of a block's highest half-hour of the day.",
+    )
+    peak_gbp_per_kw_month: Annotated[float, Between("£/kW", 0, 100)] = Field(
+        _RULES.peak_gbp_per_kw_month,
+        description="The same for each kW of the month's highest half-hour.",
+    )
+    carbon_gbp_per_t: Annotated[float, Between("£/t", 0, 2000)] = Field(
+        _RULES.carbon_gbp_per_t,
+        description="What a plan counts for each tonne of CO2 of imported electricity.",
+    )
+    ahead_credit_pct: Percent = Field(
+        _RULES.ahead_credit_pct,
+        description="Share of a tenant's rate credited for heating ahead that saves others money.",
+    )
     raw_retention_days: Annotated[float, Between("days", 1, 400)] = Field(
         _RULES.raw_retention_days,
         description="How long single readings, forecasts and plans are kept.",

@@ -154,6 +154,11 @@ def referee(problem, schedule):
         cost += dt * PHYSICAL_GBP_PER_KWH * max(feeder[k] - physical, 0)
         cost += dt * CONTRACTED_GBP_PER_KWH * max(min(feeder[k], physical) - contracted, 0)
         cost += dt * EXPORT_GBP_PER_KWH * max(-feeder[k] - problem.export_limit_w[k] / 1000, 0)
+        if problem.carbon_gbp_per_kwh is not None:
+            cost += dt * problem.carbon_gbp_per_kwh[k] * max(feeder[k], 0)
+    for charge in problem.peaks:
+        highest = max((feeder[k] for k in range(len(hours)) if charge.steps[k]), default=0)
+        cost += charge.gbp_per_kw * max(highest - charge.so_far_w / 1000, 0)
     return SimpleNamespace(cost=cost, rooms=rooms, feeder=feeder, energy=energy)
 
 

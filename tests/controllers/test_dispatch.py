@@ -43,7 +43,7 @@ def with_home(schedule, name, *, heat_w, room_c, cause):
     return replace(schedule, homes=(*others, home))
 
 
-def with_battery(schedule, power_w, cause, import_w=5e3):
+def with_battery(schedule, power_w, cause, import_w=50e3):
     steps = schedule.step_s.size
     battery = BatteryPlan(
         np.full(steps, float(power_w)), np.full(steps, 2e4), (cause,) * steps, ("It does.",) * steps
@@ -55,7 +55,9 @@ def with_battery(schedule, power_w, cause, import_w=5e3):
 
 
 def test_every_home_and_the_battery_get_a_setpoint_with_a_reason(lab, schedule):
-    setpoints = lab.dispatch(schedule=schedule)
+    block = lab.estate().block("A")
+    calm = lab.readings(block, lab.start, import_w=10e3)
+    setpoints = lab.dispatch(schedule=schedule, snapshot=calm)
     assert len(setpoints) == 21
     assert len({setpoint.id for setpoint in setpoints}) == 21
     for setpoint in setpoints:
@@ -70,7 +72,11 @@ def test_a_coasting_home_gets_the_setpoint_it_coasts_down_to(lab, schedule):
     plan = with_home(schedule, "A-04", heat_w=0, room_c=18.7, cause=Cause.DEAR_NOW)
     assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 18.5
     plan = with_home(schedule, "A-03", heat_w=0, room_c=19.3, cause=Cause.DEAR_NOW)
-    assert by_device(lab.dispatch(schedule=plan))["A-03-hp"].value == 19.0
+    warm = lab.readings(lab.estate().block("A"), lab.start, rooms={"A-03": 20.6})
+    assert by_device(lab.dispatch(schedule=plan, snapshot=warm))["A-03-hp"].value == 19.0
+    # A whole degree below could let it coast too far: the next one up, once it has.
+    cool = lab.readings(lab.estate().block("A"), lab.start, rooms={"A-03": 20.1})
+    assert by_device(lab.dispatch(schedule=plan, snapshot=cool))["A-03-hp"].value == 21.0
     plan = with_home(schedule, "A-04", heat_w=0, room_c=17.0, cause=Cause.DEAR_NOW)
     assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 18.0
 
@@ -89,6 +95,49 @@ def test_heating_ahead_aims_at_the_top_of_the_rise_but_not_over_the_ceiling(lab,
     assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 20.5
     plan = with_home(schedule, "A-04", heat_w=4000, room_c=23.0, cause=Cause.CHEAP_NOW)
     assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 21.0
+
+
+def test_whole_degrees_take_turns_so_that_the_room_has_the_half_that_is_asked(lab, schedule):
+    """A-03 takes whole degrees and asks for 20.5 °C at noon."""
+    block = lab.estate().block("A")
+    plan = with_home(schedule, "A-03", heat_w=1500, room_c=20.5, cause=Cause.SCHEDULE)
+
+    def told(room_c, previous):
+        seen = lab.readings(block, lab.start, rooms={"A-03": room_c})
+        return by_device(lab.dispatch(schedule=plan, snapshot=seen, previous=previous))["A-03-hp"]
+
+    previous, values = {}, []
+    for room_c in (20.2, 20.6, 20.8, 20.6, 20.5, 20.44, 20.6):
+        setpoint = told(room_c, previous)
+        previous = {setpoint.point_id: setpoint}
+        values.append(setpoint.value)
+    # Up until a quarter above, down until it is just below, and as it was in between.
+    assert values == [21.0, 21.0, 20.0, 20.0, 20.0, 21.0, 21.0]
+    # After a restart, whatever was told before, a room between the two is kept warm.
+    assert told(20.6, {}).value == 21.0
+
+
+def test_an_sg_ready_home_far_below_its_schedule_is_helped_until_it_is_near(lab, schedule):
+    """A-02 asks for 19 °C at noon; its own thermostat would get there, only later."""
+    block = lab.estate().block("A")
+    plan = with_home(schedule, "A-02", heat_w=4000, room_c=18.8, cause=Cause.SCHEDULE)
+
+    def told(room_c, previous):
+        seen = lab.readings(block, lab.start, rooms={"A-02": room_c})
+        return by_device(lab.dispatch(schedule=plan, snapshot=seen, previous=previous))["A-02-hp"]
+
+    first = told(18.55, {})
+    assert first.value == 3.0
+    assert told(18.7, {first.point_id: first}).value == 3.0
+    assert told(18.9, {first.point_id: first}).value == 2.0
+    assert told(18.7, {}).value == 2.0
+
+
+def test_charging_waits_where_homes_take_more_than_was_planned(lab, schedule):
+    charge = with_battery(schedule, 12e3, Cause.CHEAP_NOW, import_w=25e3)
+    assert battery_told(lab, charge, import_w=10e3).value == 12e3
+    assert battery_told(lab, charge, import_w=18e3).value == pytest.approx(7e3)
+    assert battery_told(lab, charge, import_w=30e3).value == 0.0
 
 
 def test_sg_ready_is_encouraged_only_to_preheat(lab, schedule):

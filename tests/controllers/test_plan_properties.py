@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from controllers.fallback import fallback_schedule
 from controllers.linear import HighsPlanner
-from ems.domain.plans import BatteryProblem, HomeProblem
+from ems.domain.plans import BatteryProblem, HomeProblem, PeakProblem
 
 
 def values(low, high, count):
@@ -57,6 +57,15 @@ def batteries(draw):
 
 
 @st.composite
+def peaks(draw, steps):
+    return PeakProblem(
+        steps=np.array(draw(st.lists(st.booleans(), min_size=steps, max_size=steps))),
+        so_far_w=draw(st.floats(0, 20e3)),
+        gbp_per_kw=draw(st.floats(0, 5)),
+    )
+
+
+@st.composite
 def changes(draw, most_homes=3, battery=None):
     """Return what to replace in a problem of as many steps."""
     steps = draw(st.integers(1, 8))
@@ -76,6 +85,8 @@ def changes(draw, most_homes=3, battery=None):
         "physical_import_w": draw(limits),
         "contracted_import_w": draw(limits),
         "export_limit_w": draw(limits),
+        "peaks": draw(st.lists(peaks(steps), max_size=2).map(tuple)),
+        "carbon_gbp_per_kwh": draw(st.none() | values(0, 0.2, steps)),
     }
 
 
