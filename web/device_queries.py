@@ -38,6 +38,8 @@ class PointRow:
     quality: str
     good: bool
     age_s: float
+    confidence: str
+    """How sure its address is: A, B or C; empty where it has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ def device_view(estate: Estate, store: Store, device: Device, now: datetime) -> 
             quality=QUALITIES[reading.quality],
             good=reading.is_good,
             age_s=max((now - reading.observed_at).total_seconds(), 0.0),
+            confidence=_confidence(device, point_id.point),
         )
         for point_id, reading in latest.items()
     ]
@@ -201,6 +204,11 @@ def _writes(store: Store, device: Device) -> tuple[WriteRow, ...]:
             )
         )
     return tuple(rows)
+
+
+def _confidence(device: Device, name: str) -> str:
+    point = device.profile.points.get(name)
+    return "" if point is None else str(point.confidence)
 
 
 def _description(catalogue: Mapping[str, CanonicalPoint], name: str) -> str:

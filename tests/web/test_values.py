@@ -129,6 +129,8 @@ def test_a_device_page_shows_points_with_quality_and_age(make_world) -> None:
     assert "49.98 Hz unchanged too long 5 minutes" in shown
     assert "Eastron" in shown
     assert "gateway gw-A, unit 17" in shown
+    assert "evcc templates/definition" in shown  # where its addresses come from
+    assert "A: two sources agree" in shown
 
 
 def test_devices_can_be_narrowed_down(world) -> None:
