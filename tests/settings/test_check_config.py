@@ -53,6 +53,17 @@ def test_faults_are_all_printed_with_place_value_and_remedy(site: Site) -> None:
     assert "A-01-meter already has this unit id on gw-A" in output
 
 
+def test_sunspec_alone_means_the_profile_that_fits_the_place(site: Site) -> None:
+    from ems.settings import load_estate
+
+    site.replace("profile: sunspec_inverter", "profile: sunspec")
+    estate = load_estate(site.file)
+    assert estate.devices["A-pv"].profile.id == "sunspec_inverter"
+    site.replace("profile: sofar_hyd_g3", "profile: sunspec")
+    estate = load_estate(site.file)
+    assert estate.devices["A-battery"].profile.id == "sunspec_battery"
+
+
 def test_a_program_reads_the_same_faults(site: Site) -> None:
     site.replace("latitude: 51.53", "latitude: .inf")
     site.replace("epc_band: C", "epc_band: Z")

@@ -130,7 +130,7 @@ def test_a_device_page_shows_points_with_quality_and_age(make_world) -> None:
     assert "Eastron" in shown
     assert "gateway gw-A, unit 17" in shown
     assert "evcc templates/definition" in shown  # where its addresses come from
-    assert "A: two sources agree" in shown
+    assert "Confidence A: two sources agree" in shown
 
 
 def test_devices_can_be_narrowed_down(world) -> None:
