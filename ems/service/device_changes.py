@@ -237,12 +237,22 @@ class DeviceWatch:
         return left
 
     def left_alone(self, now: datetime) -> frozenset[str]:
-        """Return the homes whose heat pump is told nothing at ``now``."""
-        return frozenset(
-            change.dwelling_id
+        """Return the homes whose heat pump is told nothing at ``now``.
+
+        What a resident asked for since the change ends the wait: their word explains more
+        than the device can.
+        """
+        alone = [
+            change
             for change in self._found.values()
             if change.finding is Finding.SUSPECTED
             or (change.finding is Finding.UNKNOWN and _lasts(change, now))
+        ]
+        asked = self._residents.in_force(now) if alone else {}
+        return frozenset(
+            change.dwelling_id
+            for change in alone
+            if not any(one.since >= change.seen_at for one in asked.get(change.dwelling_id, ()))
         )
 
     def _expected(self, command: ActiveCommand) -> float | None:

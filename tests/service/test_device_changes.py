@@ -137,6 +137,21 @@ def test_what_something_else_explains_is_unknown_left_alone_and_then_put_right(
     assert changes_now(bench.store, bench.now) == {}
 
 
+def test_the_residents_word_ends_the_wait_for_an_unknown_change(bench) -> None:
+    bench.dispatch(3)
+    bench.restart()
+    bench.touch(PUMP, 24.0)
+    bench.dispatch(2)
+    assert PUMP not in bench.dispatch()
+    bench.desk.warmer(
+        bench.estate.dwelling(HOME), bench.now, by="tess", hours=1.0, temperature_c=22.0
+    )
+    told = bench.dispatch()[PUMP]
+    assert (told.setpoint.cause, bench.shows(PUMP)) == (Cause.RESIDENT, 22.0)
+    bench.dispatch()
+    assert changes_now(bench.store, bench.now) == {}
+
+
 def test_a_finding_survives_a_restart(bench) -> None:
     bench.dispatch(3)
     bench.restart()
