@@ -7,13 +7,11 @@ within what the measured net power of its meter allows, unless the plan means to
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from controllers.events import Target
 from controllers.intent import Intent, toward_zero, write_rule
 from controllers.safety import BATTERY_SHARE, battery_within
 from ems.domain.estate import Battery, Block, Device, Supply
@@ -32,53 +30,62 @@ CHANGED_W = 50.0
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """What the events of one direction ask of the battery now.
+
+    Attributes
+    ----------
+    down
+        Whether less import is asked for.
+    without_w
+        What the battery would do without them [W].
+    change_w
+        By how much the participants' import is to change: what is promised, with as much of
+        the margin as the battery can keep up to the end [W].
+    homes_w
+        As much of it as homes give for certain by what their meters say [W].
+    """
+
+    down: bool
+    without_w: float
+    change_w: float
+    homes_w: float
+
+    @property
+    def battery_w(self) -> float:
+        """What the battery is to do [W]."""
+        rest = max(self.change_w - max(self.homes_w, 0.0), 0.0)
+        return self.without_w - rest if self.down else self.without_w + rest
+
+
+@dataclass(frozen=True, slots=True)
 class EventNow:
     """What events ask of a block at this dispatch.
 
     Attributes
     ----------
-    targets
-        Of the events that run, with the import of their homes [W] and of those homes' heat
-        pumps [W] as measured; ``None`` where too little could be measured.
+    asks
+        Of the events that run and that the battery takes part in; at most one a direction.
     recovery_cap_w
         What the import is to stay under after an event [W]; ``None`` where nothing is over.
-    lasting_w
-        What the battery can discharge evenly until the last of them ends [W].
     """
 
-    targets: tuple[tuple[Target, float | None, float | None], ...] = ()
+    asks: tuple[Ask, ...] = ()
     recovery_cap_w: float | None = None
-    lasting_w: float = math.inf
 
     def battery_w(self, planned_w: float) -> float:
         """Return what the battery is to do so that every event gets what it was promised [W].
 
-        It follows the measured power of the homes: first floors, then ceilings, so that the
-        more restrictive has the last word. It never gives more than it can give to the end.
+        First floors, then ceilings, so that the more restrictive has the last word.
         """
         result: float | None = None
-        for target, homes_w, pumps_w in sorted(self.targets, key=lambda each: each[0].down):
-            if not target.event.battery_takes_part:
-                continue
-            wanted = _wanted_w(target, homes_w, pumps_w)
-            if wanted is None:
-                wanted = planned_w
+        for ask in sorted(self.asks, key=lambda each: each.down):
+            wanted = ask.battery_w
             if result is None:
                 result = wanted
             else:
-                result = min(result, wanted) if target.down else max(result, wanted)
-        return planned_w if result is None else max(result, -self.lasting_w)
-
-
-def _wanted_w(target: Target, homes_w: float | None, pumps_w: float | None) -> float | None:
-    wanted = [
-        limit - flow
-        for limit, flow in ((target.limit_w, homes_w), (target.flexible_w, pumps_w))
-        if limit is not None and flow is not None
-    ]
-    if not wanted:
-        return None
-    return min(wanted) if target.down else max(wanted)
+                result = min(result, wanted) if ask.down else max(result, wanted)
+        return planned_w if result is None else result
 
 
 @dataclass(frozen=True, slots=True)

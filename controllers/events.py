@@ -48,8 +48,13 @@ def promised_w(event: FlexEvent, instant: datetime) -> float:
 
 
 def margin_w(event: FlexEvent, instant: datetime, homes: int) -> float:
-    """Return how much more than promised is aimed at [W], with so many homes."""
+    """Return how much more than promised is aimed at [W], with so many homes.
+
+    As the event says; one that says nothing gets a share of its promise and so much a home.
+    """
     promised = promised_w(event, instant)
+    if event.margin_w > 0:
+        return event.margin_w if promised > 0 else 0.0
     return min(MARGIN_SHARE * promised + MARGIN_PER_HOME_W * homes, promised)
 
 
@@ -225,8 +230,103 @@ def with_recovery(
     return replace(problem, recovery_import_w=result if np.isfinite(result).any() else None)
 
 
+def slot_at(before: Undisturbed, instant: datetime) -> int | None:
+    """Return which of its half-hours holds ``instant``, ``None`` outside them."""
+    slot = int((instant - before.start) // HALF_HOUR)
+    return slot if 0 <= slot < len(before.heating_w) else None
+
+
+def carried_over(fresh: Undisturbed, known: Sequence[Undisturbed]) -> Undisturbed:
+    """Return a record that keeps what was expected before other events began to shape it.
+
+    ``fresh`` was planned from a state that events in ``known`` have changed: for the
+    half-hours that they tell of, their figures take its place.
+    """
+    known = [one for one in known if one.heating_w]
+
+    def row(name: str) -> tuple[float, ...]:
+        figures: list[float] = list(getattr(fresh, name))
+        for slot in range(len(figures)):
+            instant = fresh.start + slot * HALF_HOUR
+            for one in known:
+                place, before = slot_at(one, instant), getattr(one, name)
+                if place is not None and place < len(before):
+                    figures[slot] = before[place]
+                    break
+        return tuple(figures)
+
+    return replace(
+        fresh,
+        heating_w=row("heating_w"),
+        battery_w=row("battery_w"),
+        block_import_w=row("block_import_w"),
+        heating_low_w=row("heating_low_w"),
+        heating_high_w=row("heating_high_w"),
+    )
+
+
+def with_promises(
+    problem: SchedulingProblem, events: Sequence[FlexEvent], before: Mapping[str, Undisturbed]
+) -> SchedulingProblem:
+    """Return a problem whose limits are what is expected without events, less the promises.
+
+    Base load is the newest forecast's, so that only what can be steered is asked to change.
+    Promises of one direction that overlap add up. For a turn-down the battery keeps what homes
+    would have to give, as far as plans count on them, for homes may give less.
+
+    Parameters
+    ----------
+    before
+        What was expected without each event; a limit without it stays as it is.
+    """
+    edges = np.concatenate([[0.0], np.cumsum(problem.step_s)[:-1]])
+    instants = [problem.start + timedelta(seconds=float(edge)) for edge in edges]
+    by_id = {event.id: event for event in events}
+    asked = []
+    for each in problem.events:
+        found, event = before.get(each.event_id), by_id.get(each.event_id)
+        if found is None or event is None:
+            asked.append(each)
+            continue
+        sign = 1.0 if event.request.direction is Direction.DOWN else -1.0
+        homes = [home for home in problem.homes if home.dwelling_id in each.participants]
+        limit, reserve_wh = each.limit_w.copy(), 0.0
+        for step, instant in enumerate(instants):
+            slot = slot_at(found, instant)
+            if slot is None or not promised_w(event, instant):
+                continue
+            alike = [one for one in events if one.request.direction is event.request.direction]
+            asked_w = sum(promised_w(one, instant) for one in alike)
+            asked_w += margin_w(event, instant, len(each.participants))
+            flow = found.heating_w[slot] + (found.battery_w[slot] if each.battery else 0.0)
+            for home in homes:
+                water = 0.0 if home.hot_water_w is None else float(home.hot_water_w[step])
+                flow += float(home.base_w[step]) - water
+            limit[step] = flow + float(each.uncontrolled_w[step]) - sign * asked_w
+            reserve_wh += min(found.heating_w[slot], asked_w) * float(problem.step_s[step]) / 3600.0
+        asked.append(replace(each, limit_w=limit, reserve_wh=reserve_wh if sign > 0 else 0.0))
+    return replace(problem, events=tuple(asked))
+
+
+def battery_alone_w(problem: SchedulingProblem, schedule: Schedule) -> FloatArray:
+    """Return what dispatch makes of a planned battery that no event asks for anything [W].
+
+    Behind a meter of its own it gives no more than that meter takes, for the plan cannot say
+    there that it means to export (:mod:`controllers.battery`).
+    """
+    if schedule.battery is None:
+        return np.zeros(len(schedule.step_s))
+    planned = schedule.battery.power_w
+    if problem.pooled:
+        return planned
+    return np.maximum(planned, -np.maximum(problem.landlord_w - problem.pv_w, 0.0))
+
+
 def undisturbed(
-    event: FlexEvent, problem: SchedulingProblem, schedule: Schedule, taking_part: frozenset[str]
+    event: FlexEvent,
+    problem: SchedulingProblem,
+    schedule: Schedule,
+    taking_part: frozenset[str],
 ) -> Undisturbed:
     """Return what a plan made without the event expects of its hours.
 
@@ -244,7 +344,7 @@ def undisturbed(
         if home.dwelling_id in taking_part:
             hot = water[home.dwelling_id]
             expected = expected + home.power_w + (0.0 if hot is None else hot)
-    battery = np.zeros(len(expected)) if schedule.battery is None else schedule.battery.power_w
+    battery = battery_alone_w(problem, schedule)
     return Undisturbed(
         event_id=event.id,
         issued_at=problem.issued_at,
@@ -299,20 +399,22 @@ class Target:
         Which.
     homes, steered
         Whose import counts; which of them may be made to rest.
+    promised_w, margin_w
+        The change that is promised now, and how much more is aimed at [W].
     limit_w
-        For their measured import and the battery's, where it takes part [W]; half of the
-        plan's margin is kept between two plans.
-    flexible_w
-        For their heat pumps and the battery alone [W]: what a plan without the event expects
-        of them, less what is promised. Base load that is lower than forecast does not make
-        delivery easier. ``None`` where there is no such plan.
+        For their import with the battery's [W], by the reference frozen at acceptance: what
+        is gone by where no plan without the event is at hand.
+    before
+        What a plan without the event expected.
     """
 
     event: FlexEvent
     homes: frozenset[str]
     steered: frozenset[str]
-    limit_w: float
-    flexible_w: float | None
+    promised_w: float
+    margin_w: float
+    limit_w: float | None
+    before: Undisturbed | None
 
     @property
     def down(self) -> bool:
@@ -329,17 +431,12 @@ def target_at(
     before: Undisturbed | None,
 ) -> Target | None:
     """Return an event's target at ``now``, ``None`` where it asks nothing."""
-    margin = margin_w(event, now, len(homes)) / 2.0
-    limit = limit_w(event, now, margin=margin)
-    if limit is None:
+    promised = promised_w(event, now)
+    if promised <= 0:
         return None
-    flexible = None
-    if before is not None:
-        slot = int((now - before.start) // HALF_HOUR)
-        if 0 <= slot < len(before.heating_w):
-            expected = before.heating_w[slot]
-            if event.battery_takes_part:
-                expected += before.battery_w[slot]
-            sign = 1.0 if event.request.direction is Direction.DOWN else -1.0
-            flexible = expected - sign * (promised_w(event, now) + margin)
-    return Target(event, homes, may_steer, limit, flexible)
+    margin = margin_w(event, now, len(homes))
+    known = before if before is not None and slot_at(before, now) is not None else None
+    limit = limit_w(event, now, margin=margin)
+    if known is None and limit is None:
+        return None
+    return Target(event, homes, may_steer, promised, margin, limit, known)

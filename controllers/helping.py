@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from controllers.battery import POWER_MAX_AGE_S, SOC_MAX_AGE_S, EventNow
+from controllers.battery import EventNow
 from controllers.comfort import spread_s
 from controllers.events import (
     Target,
@@ -24,6 +24,7 @@ from controllers.events import (
     target_at,
 )
 from controllers.intent import Intent
+from controllers.keeping import Keeping, keeping
 from controllers.reasons import degrees
 from controllers.safety import RUNNING_W, Home
 from ems.domain.estate import Block, ControlRules
@@ -33,8 +34,6 @@ from ems.domain.readings import Snapshot
 from ems.domain.setpoints import Cause, Setpoint
 from ems.domain.wishes import Wish
 
-METERED_SHARE = 0.8
-"""Less than this share of the homes measured, and nothing is corrected by measurements."""
 SPARE_W = 500.0
 """Homes are made to rest where more than this is missing [W]."""
 REST_MARGIN_K = 0.5
@@ -56,10 +55,8 @@ class Helping:
         Home → when it comes back after an event, where that is still ahead.
     recovery_cap_w
         What the import is to stay under after an event [W].
-    measured
-        What the battery goes by.
-    lasting_w
-        What the battery can discharge evenly until the last event ends [W].
+    kept
+        How the promises are kept, for either direction that is asked for.
     """
 
     block: Block
@@ -67,15 +64,15 @@ class Helping:
     targets: tuple[Target, ...]
     returning: Mapping[str, datetime]
     recovery_cap_w: float | None
-    measured: tuple[tuple[Target, float | None, float | None], ...]
-    lasting_w: float
+    kept: tuple[Keeping, ...]
 
     @property
     def battery(self) -> EventNow | None:
         """What the battery is to know; ``None`` where no event matters now."""
-        if not self.measured and self.recovery_cap_w is None:
+        if not self.kept and self.recovery_cap_w is None:
             return None
-        return EventNow(self.measured, self.recovery_cap_w, self.lasting_w)
+        asks = tuple(each.ask for each in self.kept if each.ask is not None)
+        return EventNow(asks, self.recovery_cap_w)
 
     def rests(self, dwelling_id: str) -> bool:
         """Tell whether an event that asks for less steers this home now."""
@@ -117,39 +114,23 @@ class Helping:
             and not last.plan_id
             and self.rests(home.dwelling_id)
         }
-        for target, homes_w, pumps_w in self.measured:
-            if not target.down:
+        for each in self.kept:
+            if not each.down:
                 continue
-            missing = self._missing_w(target, homes_w, pumps_w)
+            steered = frozenset[str]().union(*(target.steered for target in each.targets))
+            missing = each.missing_w
             missing -= sum(home.power_w or 0.0 for home in homes if home.dwelling_id in resting)
-            for home in sorted(homes, key=lambda each: -(each.margin_k or 0.0)):
+            for home in sorted(homes, key=lambda one: -(one.margin_k or 0.0)):
                 if missing <= SPARE_W:
                     break
                 running = (home.power_w or 0.0) > RUNNING_W
-                if home.dwelling_id in target.steered and running and _may_rest(home):
+                if home.dwelling_id in steered and running and _may_rest(home):
                     resting.add(home.dwelling_id)
                     missing -= home.power_w or 0.0
         return [
             _resting(home) if home.dwelling_id in resting and _may_rest(home) else home
             for home in homes
         ]
-
-    def _missing_w(self, target: Target, homes_w: float | None, pumps_w: float | None) -> float:
-        """Return what homes must give beyond the plan for the promise to last [W].
-
-        Where base load is higher than expected, that alone makes no home rest.
-        """
-        over = [
-            flow - limit
-            for limit, flow in ((target.limit_w, homes_w), (target.flexible_w, pumps_w))
-            if limit is not None and flow is not None
-        ]
-        unit = self.block.battery
-        if not over:
-            return 0.0
-        if unit is None or not target.event.battery_takes_part:
-            return min(over)
-        return min(over) - min(self.lasting_w, unit.max_discharge_w)
 
 
 def _may_rest(home: Home) -> bool:
@@ -217,43 +198,5 @@ def helping(
         targets=tuple(targets),
         returning=returning,
         recovery_cap_w=min(caps, default=None),
-        measured=tuple((target, *_measured(block, target, snapshot)) for target in targets),
-        lasting_w=_lasting_w(block, targets, snapshot, now),
+        kept=keeping(block, targets, snapshot, now),
     )
-
-
-def _lasting_w(block: Block, targets: Sequence[Target], snapshot: Snapshot, now: datetime) -> float:
-    """Return what the battery can discharge evenly until the last event ends [W]."""
-    if not targets or block.battery is None:
-        return 0.0
-    soc_pct = snapshot.good(block.battery.device_id, "soc_pct", SOC_MAX_AGE_S)
-    if soc_pct is None:
-        return 0.0
-    last = max(ends_at(target.event) for target in targets)
-    left_h = max((last - now).total_seconds(), 60.0) / 3600.0
-    left_wh = block.battery.capacity_wh * max(soc_pct / 100.0 - block.battery.min_soc, 0.0)
-    return left_wh * block.battery.one_way_efficiency / left_h
-
-
-def _measured(
-    block: Block, target: Target, snapshot: Snapshot
-) -> tuple[float | None, float | None]:
-    """Return the import of an event's homes and of their heat pumps [W].
-
-    A home that cannot be read counts like the mean of the others.
-    """
-    meters: list[float | None] = []
-    pumps: list[float | None] = []
-    for home in block.dwellings:
-        if home.id in target.homes:
-            meters.append(snapshot.good(home.meter.device_id, "power_w", POWER_MAX_AGE_S))
-            pump = home.heat_pump.power_device_id
-            pumps.append(snapshot.good(pump, "power_w", POWER_MAX_AGE_S))
-    return _sum_w(meters, len(target.homes)), _sum_w(pumps, len(target.homes))
-
-
-def _sum_w(values: Sequence[float | None], homes: int) -> float | None:
-    seen = [value for value in values if value is not None]
-    if not seen or len(seen) < METERED_SHARE * homes:
-        return None
-    return sum(seen) * homes / len(seen)

@@ -94,7 +94,11 @@ def send() -> tuple[Response, int]:
     """Ask for an event."""
     caller, now = _caller(), site().now()
     wanted = flex_request(require_object(request), caller.id, idempotency_key(request))
-    _own(wanted.block_id, caller)
+    try:
+        _own(wanted.block_id, caller)
+    except RefusedError as refusal:
+        desk().refusals.note(wanted, refusal, now)
+        raise
     answer = desk().submit(wanted, now)
     status = HTTPStatus.CREATED if answer.fresh else HTTPStatus.OK
     response = jsonify(_shown(answer.event))
@@ -104,7 +108,7 @@ def send() -> tuple[Response, int]:
 
 @blueprint.get("/dispatches")
 def listed() -> Response:
-    """List the caller's events, latest start first."""
+    """List the caller's events, what was refused among them, latest start first."""
     caller = _caller()
     state = request.args.get("state")
     if state is not None and state not in set(EventState):
@@ -114,18 +118,24 @@ def listed() -> Response:
             value=state[:80],
             remedy=f"States: {', '.join(EventState)}.",
         )
+    now = site().now()
     own = [
         event
-        for event in desk().all(site().now())
+        for event in (*desk().all(now), *desk().refusals.all(now, caller.id))
         if event.request.source == caller.id and state in (None, str(event.state))
     ]
-    return jsonify({"dispatches": [_shown(event) for event in reversed(own)]})
+    own.sort(key=lambda event: (event.request.start, event.id), reverse=True)
+    return jsonify({"dispatches": [_shown(event) for event in own]})
 
 
 @blueprint.get("/dispatches/<event_id>")
 def one(event_id: str) -> Response:
     """Show one event, and what it delivered once it is measured."""
-    return jsonify(_shown(desk().event(event_id, _caller().id)))
+    caller = _caller()
+    for event in desk().refusals.all(site().now(), caller.id):
+        if event.id == event_id:
+            return jsonify(_shown(event))
+    return jsonify(_shown(desk().event(event_id, caller.id)))
 
 
 @blueprint.put("/dispatches/<event_id>")

@@ -38,6 +38,7 @@ STATES: dict[EventState, tuple[str, str]] = {
 }
 WEEKS_BACK, WEEKS = 2, 4
 MINUTE_S = 60
+REFUSED_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,13 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class CalendarView:
-    """All events: by week, and by what is left of them; ``settled`` by event id."""
+    """All events: by week, by what is left of them, and refused ones; ``settled`` by event id."""
 
     weeks: tuple[tuple[Day, ...], ...]
     current: tuple[FlexEvent, ...]
     past: tuple[FlexEvent, ...]
     settled: dict[str, Settlement]
+    refused: tuple[FlexEvent, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def calendar_view(estate: Estate, desk: EventDesk, now: datetime) -> CalendarVie
         current=tuple(event for event in events if event.state not in over),
         past=tuple(event for event in reversed(events) if event.state in over),
         settled={key: one for key, one in found.items() if one is not None},
+        refused=tuple(reversed(desk.refusals.all(now)))[:REFUSED_SHOWN],
     )
 
 

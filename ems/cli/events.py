@@ -147,15 +147,18 @@ def send(
 @click.option("--block", "block_id", default=None, help="Only this block.")
 @json_option
 def list_events(config: Path, state: Path, block_id: str | None, as_json: bool) -> None:
-    """List events, latest start first."""
+    """List events, latest start first; refused ones with the reason."""
     from ems.service.events import open_desk
 
     estate = open_estate(config)
     desk = open_desk(estate, open_existing_store(state))
     now = estate_clock(estate, state).now()
-    found = [
-        event for event in reversed(desk.all(now)) if block_id in (None, event.request.block_id)
-    ]
+    every = sorted(
+        (*desk.all(now), *desk.refusals.all(now)),
+        key=lambda event: (event.request.start, event.id),
+        reverse=True,
+    )
+    found = [event for event in every if block_id in (None, event.request.block_id)]
     if as_json:
         emit_json([_as_dict(event, desk.settlement(event.id)) for event in found])
         return
@@ -179,6 +182,10 @@ def list_events(config: Path, state: Path, block_id: str | None, as_json: bool) 
         )
     heads = ["id", "block", "from", "to", "kW", "state", "by", "delivered kWh"]
     click.echo(table(heads, rows))
+    for event in found:
+        if event.state is EventState.REFUSED:
+            asked = f"{event.request.direction} {event.request.power_w / 1000:g} kW"
+            click.echo(f"{event.id}: {asked} was refused: {event.reason}")
 
 
 @events.command(epilog=examples("ems events show 20231205T154000-A-1\nems events show ID --json"))

@@ -8,8 +8,10 @@ is the *true* delivery, beside which every baseline is an estimate.
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +27,8 @@ from ems.domain.forecasts import FloatArray
 from ems.domain.time import HALF_HOUR
 from ems.field.parameters import FieldParameters
 from ems.field.simulation import EstateSimulation
+from ems.flex.life import instructed_wh
+from ems.flex.requests import RefusedError
 from ems.service.control import Control, open_weather
 from ems.service.guard import GUARD, Guard
 from ems.service.jobs import Job
@@ -53,8 +57,8 @@ class Trace:
         Which estate.
     times
         End of each minute, UTC.
-    homes_w, rooms_c
-        Of every home, in the estate's order.
+    homes_w, pumps_w, rooms_c
+        Of every home, in the estate's order; its heat pump is part of a home.
     batteries_w, blocks_w
         Of every block, in the estate's order.
     """
@@ -62,6 +66,7 @@ class Trace:
     estate: Estate
     times: list[datetime] = field(default_factory=list)
     homes_w: list[FloatArray] = field(default_factory=list)
+    pumps_w: list[FloatArray] = field(default_factory=list)
     rooms_c: list[list[float]] = field(default_factory=list)
     batteries_w: list[list[float]] = field(default_factory=list)
     blocks_w: list[FloatArray] = field(default_factory=list)
@@ -70,6 +75,7 @@ class Trace:
         """Note the minute that has just passed."""
         self.times.append(simulation.now())
         self.homes_w.append(simulation.home_w.copy())
+        self.pumps_w.append(simulation.homes.power_w.copy())
         self.rooms_c.append(list(simulation.true_rooms().values()))
         self.batteries_w.append(
             [0.0 if unit is None else unit.state.power_w for unit in simulation.batteries]
@@ -126,7 +132,8 @@ class TrueDelivery:
         In the direction that was asked for, summed over the event's half-hours and clipped
         at zero in each.
     least_ratio
-        The least delivery of a half-hour of the event over what was promised [-].
+        The least delivery of a whole half-hour of the event over what was promised in it [-];
+        ``nan`` where it had none.
     net_kwh
         Import saved over all slots, preheating and rebound included; signed.
     peak_with_w, peak_without_w
@@ -215,15 +222,20 @@ class Side:
 
 
 def ask(side: Side, requests: Sequence[FlexRequest]) -> list[str]:
-    """Ask a run for events now; return their ids.
+    """Ask a run for events now; return the ids of those that were accepted.
+
+    What was refused, and why, stands in its desk's ``refusals``.
 
     Raises
     ------
-    RefusedError, NoPlanError
-        Where one cannot be accepted.
+    NoPlanError
+        Without a fresh plan.
     """
-    now = side.simulation.now()
-    return [side.control.events.submit(request, now).event.id for request in requests]
+    now, accepted = side.simulation.now(), []
+    for request in requests:
+        with suppress(RefusedError):
+            accepted.append(side.control.events.submit(request, now).event.id)
+    return accepted
 
 
 def compare(
@@ -235,6 +247,7 @@ def compare(
     asked_at: datetime,
     requests: Callable[[Side], Sequence[FlexRequest]],
     until: datetime,
+    meanwhile: Callable[[Side, Sequence[str]], None] | None = None,
 ) -> tuple[Side, Side, list[TrueDelivery]]:
     """Run the same hours with and without events.
 
@@ -246,6 +259,8 @@ def compare(
         When the events are asked for, and where to stop: two hours after the last, at least.
     requests
         What to ask for, from what is available then in the run that has events.
+    meanwhile
+        May run it further and withdraw or replace events, given the ids of those accepted.
 
     Returns
     -------
@@ -255,6 +270,8 @@ def compare(
     without = Side(estate, parameters, past, folder / "without")
     with_events.run(asked_at)
     ids = ask(with_events, requests(with_events))
+    if meanwhile is not None:
+        meanwhile(with_events, ids)
     with_events.run(until)
     without.run(until)
     found = [
@@ -285,17 +302,18 @@ def delivered(event: FlexEvent, held: Trace, plain: Trace, since: datetime) -> T
         slots.append(TrueSlot(start, float(with_w[rows].mean()), float(without_w[other].mean())))
         start += HALF_HOUR
     sign = 1.0 if event.request.direction is Direction.DOWN else -1.0
-    inside = [
-        sign * slot.less_w
+    promised = [
+        (sign * slot.less_w, 2.0 * instructed_wh(event, slot.start, slot.start + HALF_HOUR))
         for slot in slots
-        if event.request.start <= slot.start < event.request.end
+        if slot.start + HALF_HOUR <= (event.ended_at or event.request.end)
     ]
+    inside = [(less, asked) for less, asked in promised if asked > 0]
     block = event.request.block_id
     return TrueDelivery(
         event=event,
         slots=tuple(slots),
-        delivered_kwh=sum(max(less, 0.0) for less in inside) / 2000.0,
-        least_ratio=min(inside) / event.accepted_w,
+        delivered_kwh=sum(max(less, 0.0) for less, _ in inside) / 2000.0,
+        least_ratio=min((less / asked for less, asked in inside), default=math.nan),
         net_kwh=sum(slot.less_w for slot in slots) / 2000.0,
         peak_with_w=_peak_w(held, block, event.request.end),
         peak_without_w=_peak_w(plain, block, event.request.end),

@@ -356,6 +356,9 @@ class ControlRules:
     dry_run: bool = False
     event_return_s: float = 1200.0
     recovery_ratio: float = 1.1
+    event_least_kw: float = 2.0
+    event_least_share: float = 0.75
+    event_confidence: float = 0.95
     raw_retention_days: float = 14.0
     peak_p_per_kw_day: float = 10.0
     peak_gbp_per_kw_month: float = 0.0

@@ -114,6 +114,8 @@ class FlexEvent:
         When control ended: the end, or earlier where it was withdrawn.
     instructions
         What was promised when, in order and without overlap; settled pro rata.
+    margin_w
+        How much more than promised control aims at, for what cannot be foreseen [W].
     """
 
     id: str
@@ -127,6 +129,30 @@ class FlexEvent:
     battery_takes_part: bool = False
     ended_at: datetime | None = None
     instructions: tuple[Instruction, ...] = ()
+    margin_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a plan that no event shaped expected of a block's next half-hours.
+
+    Attributes
+    ----------
+    block_id, start
+        Which block; the first half-hour, UTC.
+    homes
+        Which were planned.
+    heating_w
+        Their heat pumps in sum, hot water included, per half-hour [W].
+    battery_w
+        The block's battery, charging positive [W]; empty without one.
+    """
+
+    block_id: str
+    start: datetime
+    homes: tuple[str, ...]
+    heating_w: tuple[float, ...]
+    battery_w: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +171,9 @@ class Undisturbed:
         The block's battery, charging positive [W].
     block_import_w
         Net power at the feeder [W], until two hours after the event.
+    heating_low_w, heating_high_w
+        What those heat pumps draw at least and at most, at the stated confidence [W]; empty
+        where that is not known.
     """
 
     event_id: str
@@ -153,6 +182,8 @@ class Undisturbed:
     heating_w: tuple[float, ...]
     battery_w: tuple[float, ...]
     block_import_w: tuple[float, ...]
+    heating_low_w: tuple[float, ...] = ()
+    heating_high_w: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

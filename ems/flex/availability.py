@@ -11,7 +11,10 @@ The tenth percentile: heat pumps draw less on a warmer day, so ``p`` is taken at
 forecast's 90 % value for a turn-down, and room for more at its 10 % value for a turn-up.
 
 The battery fills what the homes leave, within its power, its reserve and what it can charge
-before the event starts.
+before the event starts. What the block's own use may differ by from its plan is taken off
+(`BlockFlex.margin_w`), in power and in energy, so that what is offered holds at the stated
+confidence. ``home_share`` says how much of what the homes could give is offered: none beside
+a battery, for homes that would have rested anyway, or come back in mid-event, give nothing.
 """
 
 from __future__ import annotations
@@ -82,6 +85,8 @@ class BlockFlex:
 
     ``import_w`` is at the feeder; ``import_limit_w`` and ``export_limit_w`` bound it [W].
     ``current`` is the place of the running half-hour: what lies before it has passed.
+    ``margin_down_w`` and ``margin_up_w`` are kept back in each half-hour [W], scalars or of
+    shape (slots,); ``load_doubt_w`` is what homes may draw beyond the plan [W], likewise.
     """
 
     block_id: str
@@ -92,6 +97,15 @@ class BlockFlex:
     import_limit_w: float
     export_limit_w: float
     current: int = 0
+    margin_down_w: FloatArray | float = 0.0
+    margin_up_w: FloatArray | float = 0.0
+    load_doubt_w: FloatArray | float = 0.0
+    home_share: float = 1.0
+
+    def margin_w(self, direction: Direction, first: int, count: int) -> FloatArray:
+        """Return what is kept back in ``count`` half-hours from ``first`` [W]."""
+        kept = self.margin_down_w if direction is Direction.DOWN else self.margin_up_w
+        return np.broadcast_to(np.asarray(kept, dtype=float), (self.slots,))[first : first + count]
 
     @property
     def slots(self) -> int:
@@ -116,7 +130,8 @@ def sustained_w(flex: BlockFlex, direction: Direction, first: int, count: int) -
     if count < 1 or first < 0 or first + count > flex.slots:
         return 0.0
     span = slice(first, first + count)
-    homes = _homes_w(flex.homes, direction, span)
+    homes = _homes_w(flex.homes, direction, span) * flex.home_share
+    homes = homes - flex.margin_w(direction, first, count)
     feeder = _feeder_w(flex, direction, span)
     if flex.battery is None:
         return float(max(0.0, np.minimum(homes, feeder).min()))
@@ -170,7 +185,12 @@ def _homes_w(homes: Sequence[HomeFlex], direction: Direction, span: slice) -> Fl
 def _feeder_w(flex: BlockFlex, direction: Direction, span: slice) -> FloatArray:
     if direction is Direction.DOWN:
         return np.maximum(flex.import_w[span] + flex.export_limit_w, 0.0)
-    return np.maximum(flex.import_limit_w - flex.import_w[span], 0.0)
+    return np.maximum(flex.import_limit_w - _heaviest_w(flex)[span], 0.0)
+
+
+def _heaviest_w(flex: BlockFlex) -> FloatArray:
+    """Return the import at the feeder where homes draw the most that is foreseen [W]."""
+    return np.asarray(flex.import_w + flex.load_doubt_w)
 
 
 def _battery_bounds(
@@ -184,7 +204,7 @@ def _battery_bounds(
         stored = battery.energy_wh[span] - battery.min_wh
         spare = np.minimum(
             battery.max_charge_w - battery.power_w[before],
-            flex.import_limit_w - flex.import_w[before],
+            flex.import_limit_w - _heaviest_w(flex)[before],
         )
         top_up = float(np.maximum(spare, 0.0).sum()) * STEP_H * efficiency
         fullest = float(battery.energy_wh[before].max(initial=battery.min_wh))

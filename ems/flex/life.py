@@ -63,6 +63,7 @@ def accept(
     battery_takes_part: bool,
     reason: str,
     now: datetime,
+    margin_w: float = 0.0,
 ) -> Change:
     """Return a new event that was accepted; ``reason`` says why it was trimmed, if it was."""
     event = FlexEvent(
@@ -75,6 +76,7 @@ def accept(
         reference_w=tuple(reference_w),
         battery_takes_part=battery_takes_part,
         instructions=(Instruction(request.start, request.end, accepted_w),),
+        margin_w=margin_w,
     )
     cause = f"accepted: {reason}" if reason else "accepted as asked"
     return Change(event, Transition(event_id, now, None, EventState.ACCEPTED, cause))
@@ -88,6 +90,7 @@ def substitute(
     reference_w: Sequence[float],
     reason: str,
     now: datetime,
+    margin_w: float = 0.0,
 ) -> Change:
     """Return the event with another request in the place of its own.
 
@@ -115,6 +118,7 @@ def substitute(
         received_at=now,
         reference_w=tuple(reference_w),
         instructions=(*kept, Instruction(since, request.end, accepted_w)),
+        margin_w=margin_w,
     )
     cause = f"replaced by {request.source}" + (f": {reason}" if reason else "")
     return Change(after, Transition(event.id, now, event.state, event.state, cause))

@@ -20,8 +20,8 @@ from ems.domain.events import Direction, FlexEvent, FlexRequest
 from ems.domain.time import HALF_HOUR, floor_to
 from ems.flex.life import IN_FORCE
 
-LEAST_W = 1000.0
-"""Least power of an event without a product [W]."""
+LEAST_W = 2000.0
+"""Least power of an event, where nothing else is configured [W]."""
 LONGEST = timedelta(hours=4)
 """Longest event without a product: heating is off for no longer."""
 FURTHEST = timedelta(days=7)
@@ -56,28 +56,33 @@ def check(
     now: datetime,
     *,
     running_since: datetime | None = None,
+    least_w: float = LEAST_W,
 ) -> None:
     """Refuse a request that breaks a rule whatever the block could do.
 
     Parameters
     ----------
     request, block, product
-        What is asked; of whom; by which rules (`LEAST_W` and `LONGEST` without a product).
+        What is asked; of whom; by which rules (``least_w`` and `LONGEST` without a product).
     now
         UTC.
     running_since
         Start of the running event that it is to replace: its start stays.
+    least_w
+        Least power without a product [W].
 
     Raises
     ------
     RefusedError
         Naming the field, its value and the remedy.
     """
-    _check_power(request, block, product)
+    _check_power(request, block, product, least_w)
     _check_times(request, product, now, running_since)
 
 
-def _check_power(request: FlexRequest, block: Block, product: DRProduct | None) -> None:
+def _check_power(
+    request: FlexRequest, block: Block, product: DRProduct | None, least_w: float
+) -> None:
     asked, shown = request.power_w, request.power_w / 1000.0
     if not math.isfinite(asked) or asked <= 0:
         raise RefusedError(
@@ -94,7 +99,7 @@ def _check_power(request: FlexRequest, block: Block, product: DRProduct | None) 
             value=shown,
             remedy="Ask for no more than /flex/v1/availability offers; the unit is kW.",
         )
-    least = product.min_power_w if product else LEAST_W
+    least = product.min_power_w if product else least_w
     if asked < least:
         raise RefusedError(
             f"this is less than the least power of {least / 1000:g} kW",
@@ -223,22 +228,48 @@ def promised_w(
     return total
 
 
-def decide(request: FlexRequest, available_w: float, product: DRProduct | None) -> Offer:
-    """Return what can be promised of a sound request, given what is available [W].
+def decide(
+    request: FlexRequest,
+    available_w: float,
+    product: DRProduct | None,
+    *,
+    least_w: float = LEAST_W,
+    noise_w: float = 0.0,
+) -> Offer:
+    """Return what can be promised of a sound request.
+
+    Parameters
+    ----------
+    request, product
+        What is asked, and by which rules.
+    available_w
+        What holds at the stated confidence [W].
+    least_w, noise_w
+        Least power without a product; and least power of any event, for less could not be
+        told from what the block's use differs by anyway [W].
 
     Raises
     ------
     RefusedError
-        Where that is less than the least power.
+        Where less is available than the least power.
     """
-    least = product.min_power_w if product else LEAST_W
+    least = max(product.min_power_w if product else least_w, noise_w)
+    if request.power_w < least:
+        raise RefusedError(
+            f"a change below {least / 1000:.1f} kW could not be told from what the block's own "
+            "use may differ by at that time",
+            field="power_kw",
+            value=request.power_w / 1000.0,
+            remedy=f"Ask for {math.ceil(least / 100.0) / 10.0:g} kW or more, or for another time.",
+            conflict=True,
+        )
     if available_w >= request.power_w:
         return Offer(request.power_w, "")
     offered = math.floor(max(available_w, 0.0) / 100.0) * 100.0
     if offered < least:
         raise RefusedError(
-            f"{max(available_w, 0.0) / 1000:.1f} kW is left for that time, "
-            f"and the least power is {least / 1000:g} kW",
+            f"{max(available_w, 0.0) / 1000:.1f} kW is left for that time beyond what the "
+            f"block's own use may differ by, and the least power is {least / 1000:.3g} kW",
             field="power_kw",
             value=request.power_w / 1000.0,
             remedy="Ask /flex/v1/availability for a time at which there is more.",
@@ -248,5 +279,5 @@ def decide(request: FlexRequest, available_w: float, product: DRProduct | None) 
     return Offer(
         offered,
         f"trimmed from {request.power_w / 1000:g} to {offered / 1000:g} kW, "
-        f"what homes and battery can {word} for that time at the forecast's 10 %",
+        f"what can be counted on to {word} for all of that time",
     )

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 from ems.domain.estate import Block, DRProduct, Estate
 from ems.domain.events import Direction, EventState, FlexEvent, FlexRequest
+from ems.domain.forecasts import FloatArray
 from ems.domain.ports import Store
 from ems.domain.time import HALF_HOUR, floor_to
 from ems.flex.availability import each_slot_w, longest_slots, sustained_w
 from ems.flex.life import RECOVERY, Change, EventOverError, accept, substitute
-from ems.flex.requests import RefusedError, check, decide, promised_w
+from ems.flex.requests import Offer, RefusedError, check, decide, promised_w
 from ems.service.event_book import EventReference
 from ems.service.flexible import Away, Flexibility, flexibility
 
@@ -154,12 +155,13 @@ class Offers:
             Where it cannot be accepted.
         """
         block, product = self.block(request.block_id), self._product(request)
-        check(request, block, product, now)
+        check(request, block, product, now, least_w=self._least_w)
         found = self._flexibility(block, now)
         first, count = _window(found, request.start, request.end)
         taken = promised_w(events, request, found.issued_at)
         available = sustained_w(found.flex, request.direction, first, count) - taken
-        offer = decide(request, available, product)
+        margin = found.flex.margin_w(request.direction, first, count)
+        offer = self._decide(request, available, product, margin)
         event_id = f"{now:%Y%m%dT%H%M%S}-{block.id}-{number}"
         reference = _reference(event_id, found, first, count)
         change = accept(
@@ -170,8 +172,24 @@ class Offers:
             battery_takes_part=bool(reference.battery_w),
             reason=offer.reason,
             now=now,
+            margin_w=float(margin.max()),
         )
         return change, reference
+
+    @property
+    def _least_w(self) -> float:
+        return self._estate.control.event_least_kw * 1000.0
+
+    def _decide(
+        self,
+        request: FlexRequest,
+        available_w: float,
+        product: DRProduct | None,
+        margin_w: FloatArray,
+    ) -> Offer:
+        share = self._estate.control.event_least_share
+        noise = share * float(margin_w.max())
+        return decide(request, available_w, product, least_w=self._least_w, noise_w=noise)
 
     def reoffer(
         self,
@@ -226,6 +244,7 @@ class Offers:
             product,
             now,
             running_since=event.request.start if running else None,
+            least_w=self._least_w,
         )
         found = self._flexibility(block, now, event.id)
         since = max(floor_to(now), request.start) if running else request.start
@@ -236,7 +255,8 @@ class Offers:
             # The plan spends on this event already: that can be spent on it again.
             shared = min(event.request.end, request.end) - max(event.request.start, since)
             available += event.accepted_w * max(shared / (request.end - since), 0.0)
-        offer = decide(request, available, product)
+        margin = found.flex.margin_w(request.direction, first, count)
+        offer = self._decide(request, available, product, margin)
         reference = _carried_on(
             old, event, _reference(event.id, found, first, count), since, request, running
         )
@@ -252,6 +272,7 @@ class Offers:
             reference_w=[sum(column) for column in zip(*rows, strict=True)],
             reason=offer.reason,
             now=now,
+            margin_w=float(margin.max()),
         )
         return change, reference
 
@@ -276,10 +297,15 @@ def _window(found: Flexibility, start: datetime, finish: datetime) -> tuple[int,
 def _reference(event_id: str, found: Flexibility, first: int, count: int) -> EventReference:
     span = slice(first, first + count)
     flex = found.flex
+    planned = sum((home.power_w for home in flex.homes), found.water_w)
+    share = len(flex.homes) / max(len(flex.homes) + len(found.left_out), 1)
+    expected = found.doubt.heating_w(planned, share)[1]
+    # What plans have missed lately is shared out evenly: it is known of the block only.
+    missed = (expected - planned) / max(len(flex.homes), 1)
     return EventReference(
         event_id,
         {
-            home.dwelling_id: tuple((home.base_w + home.power_w)[span].tolist())
+            home.dwelling_id: tuple((home.base_w + home.power_w + missed)[span].tolist())
             for home in flex.homes
         },
         () if flex.battery is None else tuple(flex.battery.power_w[span].tolist()),

@@ -22,7 +22,7 @@ from ems.domain.events import (
     Settlement,
     Transition,
 )
-from ems.domain.ports import Kept, LogEntry, Store
+from ems.domain.ports import Kept, Store
 from ems.flex.baseline import BaselineRule
 from ems.flex.life import (
     IN_FORCE,
@@ -40,6 +40,7 @@ from ems.service.flexible import Away, battery_online, nobody, offline
 from ems.service.followed import Followed
 from ems.service.holds import Holds
 from ems.service.measuring import measured, readings_are_in
+from ems.service.refusals import Refusals
 from ems.service.wishes import ALL, Residents
 
 LOOK_BACK = timedelta(days=125)
@@ -88,6 +89,11 @@ class EventDesk:
         Homes that do not take part: opted out, held, handed back.
     rule
         The baseline's rule.
+
+    Attributes
+    ----------
+    refusals
+        What was refused: listed, and nothing else.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class EventDesk:
         self._away = away
         self._events = Followed(store, FlexEvent)
         self._offers = Offers(estate, store, away)
+        self.refusals = Refusals(store)
         self._rule = rule or BaselineRule()
 
     # What there is
@@ -215,7 +222,7 @@ class EventDesk:
         try:
             booked = book(self._store, make)
         except RefusedError as refusal:
-            self._note_refusal(request, refusal, now)
+            self.refusals.note(request, refusal, now)
             raise
         return Submitted(before[-1], False) if booked is None else Submitted(booked.event, True)
 
@@ -240,7 +247,7 @@ class EventDesk:
         try:
             booked = book(self._store, make)
         except RefusedError as refusal:
-            self._note_refusal(request, refusal, now)
+            self.refusals.log(request, refusal, now)
             raise
         return self.event(event_id) if booked is None else booked.event
 
@@ -339,15 +346,6 @@ class EventDesk:
                 remedy="Use a new key for a new request.",
             )
         return kept.record
-
-    def _note_refusal(self, request: FlexRequest, refusal: RefusedError, now: datetime) -> None:
-        detail = {
-            "source": request.source,
-            "field": refusal.field,
-            "value": str(refusal.value)[:80],
-            "problem": refusal.problem,
-        }
-        self._store.log([LogEntry(now, "event_refused", request.block_id[:40], detail)])
 
 
 def _said(request: FlexRequest) -> str:

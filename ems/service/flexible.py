@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from ems.domain.errors import RetryableError
-from ems.domain.estate import Actuator, Battery, Block, Dwelling, Estate
+from ems.domain.estate import Actuator, Battery, Block, Dwelling, Estate, Supply
 from ems.domain.forecasts import FloatArray, Forecast
 from ems.domain.plans import HomePlan, Schedule
 from ems.domain.ports import Store
 from ems.domain.time import HALF_HOUR, HALF_HOUR_S, floor_to, steps
 from ems.flex.availability import BatteryFlex, BlockFlex, HomeFlex
+from ems.flex.doubt import Doubt
+from ems.service.foresight import doubt_of
 from ems.service.health import ONLINE_PERIODS
 
 DROP_K = 1.0
@@ -52,11 +54,17 @@ class Flexibility:
         When the plan was made: events up to then are in it.
     left_out
         Home → why it cannot take part.
+    doubt
+        How far the block's use may be from its plan.
+    water_w
+        Hot water of the participants as forecast [W], a part of their base load.
     """
 
     flex: BlockFlex
     issued_at: datetime
     left_out: Mapping[str, str]
+    doubt: Doubt
+    water_w: FloatArray
 
 
 def offline(estate: Estate, store: Store, block: Block, now: datetime) -> dict[str, str]:
@@ -117,6 +125,7 @@ def flexibility(
     outdoor = store.latest_forecast("outdoor_c", estate.id, now)
     estimates = store.estimates()
     homes = []
+    water = np.zeros(len(slots))
     for home in block.dwellings:
         if home.id in left_out:
             continue
@@ -126,7 +135,8 @@ def flexibility(
             left_out[home.id] = "not planned"
             continue
         hot_water = store.latest_forecast("hot_water_w", home.id, now)
-        base = at_slots(load, slots) + (at_slots(hot_water, slots) if hot_water else 0.0)
+        mine = at_slots(hot_water, slots) if hot_water else np.zeros(len(slots))
+        base = at_slots(load, slots) + mine
         if not np.isfinite(base).all():
             left_out[home.id] = "no forecast"
             continue
@@ -138,12 +148,15 @@ def flexibility(
             * 3600.0
             * home.floor_area_m2
         )
+        water = water + mine
         homes.append(_home(estate, home, plan, planned, slots, base, outdoor, capacity))
     battery = (
-        _battery(block.battery, plan, slots)
+        _battery(block.battery, plan, slots, _meter_takes_w(store, block, slots, now))
         if block.battery and plan.battery and battery_online(estate, store, block, now)
         else None
     )
+    doubt = doubt_of(store, block, estate.control, now)
+    margin_down, margin_up = _margins(doubt, homes, battery, len(slots))
     limits = block.limits
     contracted = limits.contracted_import_w or limits.physical_import_w
     flex = BlockFlex(
@@ -155,8 +168,32 @@ def flexibility(
         import_limit_w=min(contracted, limits.physical_import_w),
         export_limit_w=limits.export_w,
         current=max(round((floor_to(now) - slots[0]) / HALF_HOUR), 0),
+        margin_down_w=margin_down,
+        margin_up_w=margin_up,
+        load_doubt_w=_load_doubt(doubt, homes, water, len(block.dwellings)),
+        home_share=1.0 if battery is None else 0.0,
     )
-    return Flexibility(flex, plan.issued_at, left_out)
+    return Flexibility(flex, plan.issued_at, left_out, doubt, water)
+
+
+def _load_doubt(
+    doubt: Doubt, homes: Sequence[HomeFlex], water: FloatArray, all_homes: int
+) -> FloatArray:
+    """Return what heat pumps may draw beyond the plan [W], by half-hour."""
+    planned = sum((home.power_w for home in homes), water)
+    return np.maximum(doubt.heating_w(planned, len(homes) / max(all_homes, 1))[2] - planned, 0.0)
+
+
+def _margins(
+    doubt: Doubt, homes: Sequence[HomeFlex], battery: BatteryFlex | None, slots: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return what is kept back from a turn-down and a turn-up in each half-hour [W]."""
+    if battery is None:
+        # Homes alone: their own doubt stands against the promise.
+        return np.full(slots, -doubt.heating.low_w), np.full(slots, doubt.heating.high_w)
+    low, high = doubt.battery_w(battery.power_w)
+    between = doubt.between_runs_w(len(homes))
+    return between - low, between + high
 
 
 def _ids(block: Block) -> set[str]:
@@ -239,11 +276,32 @@ def _spread(
     return np.clip(warmer, 0.0, 1.0), np.clip(colder, 1.0, 2.0)
 
 
-def _battery(battery: Battery, plan: Schedule, slots: list[datetime]) -> BatteryFlex:
+def _meter_takes_w(
+    store: Store, block: Block, slots: list[datetime], now: datetime
+) -> FloatArray | None:
+    """Return the load that the battery's own meter takes [W]; ``None`` behind a pooled one."""
+    if block.supply is Supply.BOUNDARY:
+        return None
+    found = [store.latest_forecast(name, block.id, now) for name in ("communal_w", "pv_w")]
+    load, sun = (np.zeros(len(slots)) if one is None else at_slots(one, slots) for one in found)
+    return np.nan_to_num(np.maximum(load - sun, 0.0))
+
+
+def _battery(
+    battery: Battery, plan: Schedule, slots: list[datetime], takes_w: FloatArray | None
+) -> BatteryFlex:
     assert plan.battery is not None  # noqa: S101 - asked by the caller; for the type checker
+    power = on_slots(plan, plan.battery.power_w, slots)
+    energy = on_slots(plan, plan.battery.energy_wh, slots)
+    if takes_w is not None:
+        # Dispatch lets it give no more than that: what it keeps stays in it.
+        given = np.maximum(power, -takes_w)
+        kept_wh = np.cumsum(given - power) / battery.one_way_efficiency * HALF_HOUR_S / 3600.0
+        energy = np.minimum(energy + kept_wh, battery.max_soc * battery.capacity_wh)
+        power = given
     return BatteryFlex(
-        power_w=on_slots(plan, plan.battery.power_w, slots),
-        energy_wh=on_slots(plan, plan.battery.energy_wh, slots),
+        power_w=power,
+        energy_wh=energy,
         min_wh=battery.min_soc * battery.capacity_wh,
         max_wh=battery.max_soc * battery.capacity_wh,
         max_charge_w=battery.max_charge_w,

@@ -6,10 +6,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import numpy as np
 import structlog
 
 from controllers.comfort import with_dials
-from controllers.events import ends_at, participants, undisturbed, with_recovery
+from controllers.events import (
+    carried_over,
+    ends_at,
+    participants,
+    undisturbed,
+    with_promises,
+    with_recovery,
+)
 from controllers.linear import HighsPlanner
 from controllers.problem import build_problem
 from ems.domain.estate import Block, Estate
@@ -17,8 +25,10 @@ from ems.domain.events import EventState, FlexEvent, Undisturbed
 from ems.domain.forecasts import Forecast
 from ems.domain.plans import Planner, Schedule, SchedulingProblem
 from ems.domain.ports import LogEntry, Store
-from ems.domain.time import HALF_HOUR_S, floor_to
+from ems.domain.time import HALF_HOUR, HALF_HOUR_S, floor_to
 from ems.domain.wishes import Wish
+from ems.flex.doubt import Doubt
+from ems.service.foresight import doubt_of, foresee
 from ems.service.image import ProcessImage
 from ems.service.standing import CarbonFile, peaks_so_far
 
@@ -158,24 +168,33 @@ class PlanJob:
     def _before(
         self, block: Block, problem: SchedulingProblem, events: Sequence[FlexEvent], now: datetime
     ) -> dict[str, Undisturbed]:
-        """Return what is expected without each event; kept once its preparation begins."""
-        kept: dict[str, Undisturbed] = {}
-        plain: Schedule | None = None
-        for event in events:
-            found = self._store.kept(Undisturbed, event.id)
-            if found is not None:
-                ahead = event.state is EventState.ACCEPTED
-                early = ahead and now < event.request.start - PREPARES
-                moved = ahead and found.record.start != event.request.start
-                if not early and not moved:
-                    kept[event.id] = found.record
-                    continue
-            if plain is None:
-                running = tuple(one for one in problem.events if one.start <= now)
-                plain = self._planner.plan(replace(problem, events=running), DEADLINE_S)
+        """Return what is expected without each event; kept once its preparation begins.
+
+        For hours that another event shapes already, what was kept for that one is taken.
+        """
+        found = {event.id: self._store.kept(Undisturbed, event.id) for event in events}
+        kept = {
+            event.id: one.record
+            for event in events
+            if (one := found[event.id]) is not None and _still_holds(event, one.record, now)
+        }
+        shaped = [
+            one.record
+            for event in events
+            if (one := found[event.id]) is not None and now >= event.request.start - PREPARES
+        ]
+        missing = [event for event in events if event.id not in kept]
+        if not missing:
+            return kept
+        running = tuple(one for one in problem.events if one.start <= now)
+        plain = self._planner.plan(replace(problem, events=running), DEADLINE_S)
+        doubt = doubt_of(self._store, block, self._estate.control, now)
+        for event in missing:
             apart = self._apart(now, event.id)
             homes = participants(event, block, wishes=self._wishes(now), apart=apart, now=now)
-            kept[event.id] = undisturbed(event, problem, plain, homes)
+            fresh = undisturbed(event, problem, plain, homes)
+            share = len(homes) / max(len(block.dwellings), 1)
+            kept[event.id] = carried_over(_doubted(fresh, doubt, share), shaped)
             self._store.keep(kept[event.id], key=event.id, subject=block.id, at=now)
         return kept
 
@@ -204,8 +223,11 @@ class PlanJob:
         )
         if events:
             before = self._before(block, problem, events, now)
+            problem = with_promises(problem, events, before)
             problem = with_recovery(problem, events, before, rules)
         schedule = self._planner.plan(problem, DEADLINE_S)
+        if not events:
+            foresee(self._store, problem, schedule)
         self._store.add_schedule(schedule)
         entries = [
             LogEntry(
@@ -233,3 +255,22 @@ class PlanJob:
             lacked=len(schedule.lacked),
         )
         return schedule
+
+
+def _still_holds(event: FlexEvent, kept: Undisturbed, now: datetime) -> bool:
+    """Tell whether what was kept for an event is to stay: it prepares, and covers its hours."""
+    ahead = event.state is EventState.ACCEPTED
+    if ahead and now < event.request.start - PREPARES:
+        return False
+    reach = kept.start + HALF_HOUR * len(kept.heating_w)
+    return (not ahead or kept.start == event.request.start) and reach >= event.request.end
+
+
+def _doubted(fresh: Undisturbed, doubt: Doubt, share: float) -> Undisturbed:
+    """Return a record with the least and the most that heat pumps draw."""
+    low, _, high = doubt.heating_w(np.array(fresh.heating_w), share)
+    return replace(
+        fresh,
+        heating_low_w=tuple(low.tolist()),
+        heating_high_w=tuple(high.tolist()),
+    )

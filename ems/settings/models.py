@@ -149,6 +149,18 @@ class ControlSection(Section):
         _RULES.ahead_credit_pct,
         description="Share of a tenant's rate credited for heating ahead that saves others money.",
     )
+    event_least_kw: Annotated[float, Between("kW", 0.1, 100)] = Field(
+        _RULES.event_least_kw,
+        description="No event is accepted below this, where its product names no other least.",
+    )
+    event_least_share: Annotated[float, Between("times", 0, 5)] = Field(
+        _RULES.event_least_share,
+        description="Nor below so many times what the block's use may differ from its plan by.",
+    )
+    event_confidence: Annotated[float, Between("share", 0.6, 0.99)] = Field(
+        _RULES.event_confidence,
+        description="Share of half-hours whose own use lies within what a promise allows for.",
+    )
     raw_retention_days: Annotated[float, Between("days", 1, 400)] = Field(
         _RULES.raw_retention_days,
         description="How long single readings, forecasts and plans are kept.",

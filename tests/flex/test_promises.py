@@ -105,6 +105,30 @@ def test_the_feeder_bounds_both_ways() -> None:
     assert sustained_w(narrow, Direction.UP, 0, 1) == pytest.approx(500.0)
 
 
+def test_what_is_in_doubt_is_kept_back_in_power_and_in_energy() -> None:
+    sure = of(bank=battery())
+    doubtful = replace(sure, margin_down_w=1000.0, margin_up_w=3000.0)
+    assert sustained_w(sure, Direction.DOWN, 0, 1) == pytest.approx(5000.0)
+    assert sustained_w(doubtful, Direction.DOWN, 0, 1) == pytest.approx(4000.0)
+    energy_w = (10_000.0 - 2000.0) / 4.0
+    assert sustained_w(doubtful, Direction.DOWN, 0, 8) == pytest.approx(energy_w - 1000.0)
+    roomy = replace(doubtful, battery=battery(energy_wh=2000.0))
+    assert sustained_w(roomy, Direction.UP, 0, 1) == pytest.approx(2000.0)
+    assert sustained_w(replace(sure, margin_down_w=6000.0), Direction.DOWN, 0, 1) == 0.0
+
+
+def test_beside_a_battery_homes_are_not_counted_on() -> None:
+    flex = replace(of(home(), bank=battery()), home_share=0.0)
+    assert sustained_w(flex, Direction.DOWN, 0, 1) == pytest.approx(5000.0)
+
+
+def test_homes_that_may_draw_more_leave_the_feeder_less() -> None:
+    flex = replace(of(bank=battery(2000.0)), import_limit_w=6000.0)
+    assert sustained_w(flex, Direction.UP, 0, 1) == pytest.approx(3000.0)
+    heavy = replace(flex, load_doubt_w=1000.0)
+    assert sustained_w(heavy, Direction.UP, 0, 1) == pytest.approx(2000.0)
+
+
 def test_nothing_is_promised_beyond_the_plan() -> None:
     assert sustained_w(of(home()), Direction.DOWN, SLOTS - 1, 2) == 0.0
 
@@ -190,13 +214,18 @@ def test_overlapping_events_share_what_there_is() -> None:
         promised_w([event()], request(direction=Direction.UP), NOW)
 
 
-@given(st.floats(1, 50), st.floats(-10, 60))
-def test_a_promise_is_never_above_the_request_nor_what_there_is(asked_kw, available_kw) -> None:
+@given(st.floats(1, 50), st.floats(-10, 60), st.floats(0, 8))
+def test_a_promise_is_never_above_the_request_nor_what_there_is_nor_lost_in_noise(
+    asked_kw, available_kw, noise_kw
+) -> None:
+    least_kw = max(2.0, noise_kw)
     try:
-        offer = decide(request(asked_kw), available_kw * 1000, None)
+        offer = decide(
+            request(asked_kw), available_kw * 1000, None, least_w=2000.0, noise_w=noise_kw * 1000
+        )
     except RefusedError as refusal:
         assert refusal.conflict
-        assert available_kw < max(asked_kw, 1.1)
+        assert asked_kw < least_kw or available_kw < max(asked_kw, least_kw + 0.1)
         return
-    assert 1000.0 <= offer.accepted_w <= min(asked_kw, available_kw) * 1000 + 1e-6
+    assert least_kw * 1000 - 1e-6 <= offer.accepted_w <= min(asked_kw, available_kw) * 1000 + 1e-6
     assert bool(offer.reason) == (offer.accepted_w < asked_kw * 1000)

@@ -313,8 +313,31 @@ def test_the_absurd_is_refused_and_changes_nothing(interface, changes, field) ->
         assert "value" in answer.json
     put = interface.call("PUT", f"/dispatches/{before['id']}", json=BODY | changes)
     assert put.status_code == 422
-    assert interface.call("GET", "/dispatches").json == {"dispatches": [before]}
+    listed = interface.call("GET", "/dispatches").json["dispatches"]
+    refused = [one for one in listed if one["state"] == "refused"]
+    assert [one for one in listed if one not in refused] == [before]
+    # What could not even be read is no request and is not listed.
+    for shown in refused:
+        assert answer.json["detail"] in shown["reason"]
+        assert shown["accepted_kw"] == 0
+        assert interface.call("GET", f"/dispatches/{shown['id']}").json == shown
+    narrowed = interface.call("GET", "/dispatches?state=refused").json["dispatches"]
+    assert narrowed == refused
     assert len(interface.desk.transitions()) == 1
+
+
+def test_what_was_refused_is_listed_to_who_asked_and_changes_nothing_else(interface) -> None:
+    refused = interface.send(power_kw=-20, key="r1")
+    again = interface.send(power_kw=-20, key="r1")
+    assert refused.status_code == again.status_code == 422
+    (shown,) = interface.call("GET", "/dispatches").json["dispatches"]
+    assert (shown["state"], shown["settlement"], shown["reference"]) == ("refused", None, None)
+    assert "above zero" in shown["reason"]
+    desk = interface.desk
+    assert desk.all(NOW) == ()
+    assert desk.refusals.all(NOW, "another") == ()
+    assert interface.call("GET", "/transitions").json["transitions"] == []
+    assert interface.call("DELETE", f"/dispatches/{shown['id']}").status_code == 404
 
 
 @pytest.mark.parametrize(
