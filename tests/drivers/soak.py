@@ -73,6 +73,7 @@ class Home:
     )
     fault: str = ""
     since: int = 0
+    seen: int | None = None
     until: int = 0
     well_round: int | None = 0
     well_s: float = 0.0
@@ -240,7 +241,7 @@ class Soak:
 
     def _break(self, home: Home, fault: str) -> None:
         self.faults[fault] += 1
-        home.fault, home.since = fault, self.round
+        home.fault, home.since, home.seen = fault, self.round, None
         home.until = self.round + self.rng.randint(3, 30)
         home.well_round = None
         if fault == "frozen":
@@ -292,8 +293,10 @@ class Soak:
     def _compare(self, home: Home, name: str, value: float, begun: int) -> None:
         if any(truth[name] == value for number, truth in home.past if number >= begun - 1):
             return
-        frozen_s = (begun - home.since) * STEP_S
         if home.fault == "frozen":
+            # Behind a gateway that was away, standing still counts from the first sight of it.
+            home.seen = begun if home.seen is None else home.seen
+            frozen_s = (begun - home.seen) * STEP_S
             if frozen_s > MOVES_WITHIN_S + 2 * STEP_S:
                 self.report["stale_late"].append([home.device.id, name, frozen_s])
             return

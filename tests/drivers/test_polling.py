@@ -469,6 +469,7 @@ def test_a_gateway_that_is_late_holds_up_no_other_and_its_readings_come_later(ki
 def test_a_device_that_says_the_same_for_too_long_is_stale_until_it_moves(kit, meter):
     """The frequency of the mains never stands still for ten minutes: what does is a cache."""
     points = dict(meter.points)
+    points["voltage_v"] = replace(points["voltage_v"], moves_within_s=None)
     points["frequency_hz"] = replace(points["frequency_hz"], moves_within_s=600.0)
     watched = replace(meter, points=points)
     unit = kit.Unit(register_image(meter, METER_VALUES))
