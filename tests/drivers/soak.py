@@ -175,7 +175,7 @@ class Soak:
             self._serve(home)
 
     def _serve(self, home: Home) -> None:
-        if home.fault == "frozen":
+        if home.fault == "frozen" and home.unit.image:
             return
         shown = dict(home.truth)
         if home.fault == "nan":
