@@ -10,11 +10,17 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.points import POINTS
-from ems.domain.profiles import DataType, DeviceProfile, PointMap, Space
+from ems.domain.profiles import (
+    SG_READY_CONTACTS,
+    DataType,
+    DeviceProfile,
+    PointMap,
+    Space,
+)
 from ems.domain.readings import Quality
 from ext.decode_reference import Kind, ValueSpec, decode_value, scaled
 
@@ -29,6 +35,7 @@ KINDS = {
     DataType.FLOAT32: Kind.FLOAT,
     DataType.SIGN_MAGNITUDE_10000: Kind.SIGN_MAGNITUDE_10000,
     DataType.OPPOSED_INT16: Kind.OPPOSED_INT16,
+    DataType.SG_READY_CONTACTS: Kind.UNSIGNED,
 }
 """What the raw whole of each named decoder stands for."""
 
@@ -182,14 +189,15 @@ class PointCodec:
 def codecs(profile: DeviceProfile) -> dict[str, PointCodec]:
     """Return a codec for each point of a profile."""
     made = {}
-    for name, point in profile.points.items():
+    for name, mapped in profile.points.items():
         canonical = POINTS[profile.device_class][name]
+        point, high_word_first = mapped, profile.high_word_first
+        if point.data_type is DataType.SG_READY_CONTACTS:
+            point, high_word_first = replace(point, codes=SG_READY_CONTACTS), True
         code_of: dict[int, int] = {}
         for code, meaning in (point.codes or {}).items():
             code_of.setdefault(meaning, code)
-        made[name] = PointCodec(
-            point, canonical.low, canonical.high, profile.high_word_first, code_of
-        )
+        made[name] = PointCodec(point, canonical.low, canonical.high, high_word_first, code_of)
     return made
 
 

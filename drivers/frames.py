@@ -90,11 +90,15 @@ def read_request(unit_id: int, space: Space, address: int, count: int) -> Reques
 def write_request(
     unit_id: int, space: Space, address: int, values: Sequence[int], *, single: bool
 ) -> Request:
-    """Return the request that writes registers or one coil.
+    """Return the request that writes registers or coils.
 
     ``single`` uses the function for one register. The reply is the request's own start.
     """
-    if space is Space.COIL:
+    if space is Space.COIL and len(values) > 1:
+        bits = sum(bool(value) << index for index, value in enumerate(values))
+        size = (len(values) + 7) // 8
+        pdu = struct.pack(">BHHB", 15, address, len(values), size) + bits.to_bytes(size, "little")
+    elif space is Space.COIL:
         pdu = struct.pack(">BHH", 5, address, 0xFF00 if values[0] else 0)
     elif single:
         pdu = struct.pack(">BHH", 6, address, values[0])

@@ -21,7 +21,7 @@ from drivers.sunspec_walk import Layout, walk
 from drivers.transport import Answer, Broken, Refusal, Reply
 from ems.domain.estate import Device
 from ems.domain.points import DeviceClass
-from ems.domain.profiles import DeviceProfile, Space
+from ems.domain.profiles import Confidence, DeviceProfile, Space
 from ems.domain.readings import Quality
 
 UNKNOWN_UNIT = (*GATEWAY_CODES, 4)
@@ -121,12 +121,17 @@ async def recognise(
         return FoundUnit(unit_id, matches, layout.identity, models)
     found: list[Match] = []
     for profile in known:
-        if profile.discovery is None:
+        if profile.discovery is None and (len(known) == 1 or _telling(profile)):
             match = await _fit(line, unit_id, profile, now)
             if match is not None:
                 found.append(match)
     found.sort(key=lambda match: (match.by != "identity", -match.score, bool(match.warning)))
     return FoundUnit(unit_id, tuple(found))
+
+
+def _telling(profile: DeviceProfile) -> bool:
+    """Tell whether values can speak for a make: two relays look like any two coils."""
+    return any(point.confidence is not Confidence.C for point in profile.points.values())
 
 
 def _classes(models: tuple[int, ...]) -> set[DeviceClass]:

@@ -40,6 +40,8 @@ class DataType(StrEnum):
     """Raw values from 10000 up mean minus (raw - 10000)."""
     OPPOSED_INT16 = "opposed_int16"
     """Two registers, signed: minus the value, then the value; any other pair is no value."""
+    SG_READY_CONTACTS = "sg_ready_contacts"
+    """Two coils, first and second contact of SG Ready, written together."""
 
     @property
     def registers(self) -> int:
@@ -52,9 +54,15 @@ _REGISTERS = {
     DataType.UINT32: 2,
     DataType.FLOAT32: 2,
     DataType.OPPOSED_INT16: 2,
+    DataType.SG_READY_CONTACTS: 2,
     DataType.INT64: 4,
     DataType.UINT64: 4,
 }
+
+
+SG_READY_CONTACTS = {0x0_0000: 2, 0x0_0001: 3, 0x1_0000: 1, 0x1_0001: 4}
+"""Both contacts as one whole, the first in its upper half → SG Ready mode: 00 normal, 01
+encouraged, 10 blocked, 11 ordered."""
 
 
 class Confidence(StrEnum):

@@ -17,6 +17,7 @@ from ems.settings.profile_model import PointSection, ProfileFile, WriteSection
 Found = tuple[str, str, Any, str]
 
 BIT_SPACES = (Space.COIL, Space.DISCRETE)
+BIT_TYPES = (DataType.BOOL, DataType.SG_READY_CONTACTS)
 WRITABLE_SPACES = (Space.COIL, Space.HOLDING)
 
 WARM_FOR_EVER = {"sg_mode": 2.0, "heating_on": 1.0, "hot_water_allowed": 1.0}
@@ -24,6 +25,9 @@ WARM_FOR_EVER = {"sg_mode": 2.0, "heating_on": 1.0, "hot_water_allowed": 1.0}
 
 NEVER_LASTING = ("power_limit_w", "flow_setpoint_c")
 """Points of a heat pump that may be written only where they lapse by themselves."""
+
+SG_NORMAL, SG_ENCOURAGED = 2, 3
+"""SG Ready modes that are written (:data:`ems.domain.points.SG_READY_MODES`)."""
 
 _SIGNED = (DataType.INT16, DataType.INT32, DataType.INT64)
 
@@ -138,8 +142,8 @@ def _point_faults(raw: ProfileFile, name: str, point: PointSection) -> list[Foun
 
 def _register_faults(raw: ProfileFile, where: str, point: PointSection) -> Iterator[Found]:
     width = point.type.registers
-    if (point.type is DataType.BOOL) != (point.space in BIT_SPACES):
-        remedy = "Use bool for coils and discrete inputs, and only there."
+    if (point.type in BIT_TYPES) != (point.space in BIT_SPACES):
+        remedy = "Use bool or sg_ready_contacts for coils and discrete inputs, and only there."
         yield f"{where}.type", f"does not fit {point.space}", point.type, remedy
     if width > raw.max_block:
         yield "max_block", f"is less than {where} needs", raw.max_block, f"Allow {width}."
@@ -167,6 +171,8 @@ def _meaning_faults(
         if canonical.kind is PointKind.STATE and not canonical.low <= meaning <= canonical.high:
             remedy = f"Use {canonical.low:g} to {canonical.high:g}: {canonical.description}."
             yield f"{where}.codes.{code}", "is no canonical code", meaning, remedy
+    if point.type is DataType.SG_READY_CONTACTS:
+        yield from _contact_faults(where, name, point)
     is_counter = canonical.kind is PointKind.COUNTER
     if is_counter != (point.max_rise_per_h is not None):
         problem = "is missing" if is_counter else "is for counters only"
@@ -174,6 +180,24 @@ def _meaning_faults(
         yield f"{where}.max_rise_per_h", problem, point.max_rise_per_h, remedy
     if point.moves_within_s is not None and canonical.kind is not PointKind.GAUGE:
         yield f"{where}.moves_within_s", "is for measurements only", name, "Remove it."
+
+
+def _contact_faults(where: str, name: str, point: PointSection) -> Iterator[Found]:
+    """Two relays stand for an SG Ready mode, are normal without power, and never order."""
+    if name != "sg_mode":
+        yield f"{where}.type", "stands for SG Ready modes only", name, "Name it sg_mode."
+    if point.codes is not None:
+        yield f"{where}.codes", "are those of SG Ready's contacts", point.codes, "Remove them."
+    write = point.write
+    if write is None:
+        return
+    if write.fallback != SG_NORMAL:
+        problem = "must be normal: what relays without power have to mean"
+        remedy = f"Write fallback: {SG_NORMAL} and use contacts that open without power."
+        yield f"{where}.write.fallback", problem, write.fallback, remedy
+    if write.high > SG_ENCOURAGED:
+        remedy = f"Write at most {SG_ENCOURAGED}."
+        yield f"{where}.write.high", "is ordered running, never written", write.high, remedy
 
 
 def _source_faults(raw: ProfileFile, where: str, point: PointSection) -> Iterator[Found]:
@@ -274,6 +298,8 @@ def _raw_range(data_type: DataType) -> tuple[int, int]:
         return 10000 - 0xFFFF, 9999
     if data_type is DataType.OPPOSED_INT16:
         return -0x7FFF, 0x7FFF
+    if data_type is DataType.SG_READY_CONTACTS:
+        return 1, 4
     bits = 16 * data_type.registers
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if data_type in _SIGNED else (0, (1 << bits) - 1)
 

@@ -160,5 +160,7 @@ def test_swapped_words_show_in_the_golden_files(profiles):
         swapped = replace(profile, high_word_first=not profile.high_word_first)
         cases = _load(path)["reads"]
         for name, point in profile.points.items():
+            if point.space is Space.COIL:
+                continue  # relays have no words
             if point.data_type.registers > 1 and not point.write_only and not profile.discovery:
                 assert not _agrees(swapped, cases, name), (path.stem, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ems.domain.estate import Actuator
 from ems.domain.points import DeviceClass
 from ems.settings import load_estate
 
@@ -113,3 +114,38 @@ def test_a_battery_that_forgets_between_two_rounds_is_refused(site: Site) -> Non
     assert fault.path == "blocks[0].battery.profile"
     assert "every 30 s" in fault.problem
     assert fault.remedy == "Set control.dispatch_s to 30 or less."
+
+
+def test_a_heat_pump_without_a_bus_is_steered_by_relays_once_their_wiring_is_confirmed(
+    site: Site,
+) -> None:
+    old = "therma_v_5kw:\n    {profile: lg_therma_v"
+    site.replace(old, _with_profile(old, "sg_ready_relay_board"))
+    (fault,) = site.faults()
+    assert fault.path == "heat_pumps.therma_v_5kw.actuator"
+    assert "confidence C" in fault.problem
+    site.replace(
+        "\nheat_pumps:\n", "\nconfirmed_writes: [sg_ready_relay_board.sg_mode]\nheat_pumps:\n"
+    )
+    estate = load_estate(site.file)
+    boards = [
+        home.heat_pump
+        for home in estate.dwellings()
+        if estate.devices[home.heat_pump.device_id].profile.id == "sg_ready_relay_board"
+    ]
+    assert boards
+    for pump in boards:
+        assert pump.actuator is Actuator.SG_READY
+        assert "sg_mode" in estate.devices[pump.device_id].confirmed_writes
+        assert estate.devices[pump.power_device_id].device_class is DeviceClass.METER
+
+
+def test_a_relay_board_measures_no_power_so_its_heat_pump_needs_a_meter(site: Site) -> None:
+    old = "altherma_4kw:\n    {profile: daikin_homehub_altherma3, actuator: room_setpoint"
+    site.replace(old, "altherma_4kw:\n    {profile: sg_ready_relay_board, actuator: sg_ready")
+    site.replace(
+        "\nheat_pumps:\n", "\nconfirmed_writes: [sg_ready_relay_board.sg_mode]\nheat_pumps:\n"
+    )
+    faults = site.faults()
+    assert faults
+    assert all("reports no electric power" in fault.problem for fault in faults)
