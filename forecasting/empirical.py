@@ -104,14 +104,24 @@ class EmpiricalModel:
         """What it forecasts."""
         return self._settings.target
 
-    def fit(self, history: pd.DataFrame, until: datetime) -> Self:
+    def fit(
+        self,
+        history: pd.DataFrame,
+        until: datetime,
+        observed: pd.DataFrame | None = None,  # noqa: ARG002 - habits only, no weather
+    ) -> Self:
         """Keep the half-hours known at ``until``; there is nothing else to learn."""
         known = known_before(check_frame(history, "history"), until)
         self._history = known.iloc[-(self._settings.history_days + 1) * SLOTS :]
         self._until = until
         return self
 
-    def update(self, recent: pd.DataFrame, until: datetime) -> Self:
+    def update(
+        self,
+        recent: pd.DataFrame,
+        until: datetime,
+        observed: pd.DataFrame | None = None,  # noqa: ARG002 - habits only, no weather
+    ) -> Self:
         """Put newer half-hours in place of, and after, those already held."""
         known = known_before(check_frame(recent, "recent"), until)
         if len(self._history) and len(known):

@@ -92,11 +92,19 @@ class SeriesModel(Protocol):
         """What goes into `Forecast.model`."""
         ...
 
-    def fit(self, history: pd.DataFrame, until: datetime) -> Self:
-        """Learn from scratch (nightly), and return the model itself."""
+    def fit(
+        self, history: pd.DataFrame, until: datetime, observed: pd.DataFrame | None = None
+    ) -> Self:
+        """Learn from scratch (nightly), and return the model itself.
+
+        ``observed`` is weather seen, on the same kind of grid; a model that does not look
+        at it ignores it.
+        """
         ...
 
-    def update(self, recent: pd.DataFrame, until: datetime) -> Self:
+    def update(
+        self, recent: pd.DataFrame, until: datetime, observed: pd.DataFrame | None = None
+    ) -> Self:
         """Take in the newest half-hours without learning anew, and return the model itself."""
         ...
 

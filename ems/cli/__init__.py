@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alarms": ("ems.cli.alarms", "alarms"),
     "readings": ("ems.cli.readings", "readings"),
     "plan": ("ems.cli.plan", "plan"),
+    "forecast": ("ems.cli.forecast", "forecast"),
     "flags": ("ems.cli.flags", "flags"),
     "setpoints": ("ems.cli.setpoints", "setpoints"),
     "events": ("ems.cli.events", "events"),

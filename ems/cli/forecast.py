@@ -1,0 +1,291 @@
+"""``ems forecast``: try the forecasts on any half-hourly meters, without a service."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+import pandas as pd
+
+from ems.cli.options import examples, table
+from ems.domain.errors import InvalidInputError
+from ems.domain.time import HALF_HOUR, floor_to
+from forecasting.calendar import Calendar
+from forecasting.meters import Columns, Meters, read_table, regular
+
+DEFAULTS = Columns()
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group()
+def forecast() -> None:
+    """Forecasts of household load from files of half-hourly meters; no service needed."""
+
+
+def meter_options(function: F) -> F:
+    """Add what every command over a meter file takes."""
+    for option in (
+        click.option("--id-column", default=DEFAULTS.home, show_default=True, help="Home."),
+        click.option("--time-column", default=DEFAULTS.start, show_default=True, help="Start."),
+        click.option(
+            "--energy-column",
+            default=DEFAULTS.energy_kwh,
+            show_default=True,
+            help="Energy of the half-hour [kWh].",
+        ),
+        click.option(
+            "--times-in", default="UTC", show_default=True, help="Zone of stamps that name none."
+        ),
+        click.option(
+            "--zone", default="Europe/London", show_default=True, help="Where the homes are."
+        ),
+        click.option(
+            "--holidays",
+            type=click.Path(path_type=Path),
+            help="Bank holidays: YAML as for an estate, or CSV with dates in its first column.",
+        ),
+        click.option(
+            "--weather",
+            type=click.Path(path_type=Path),
+            help="Weather that was forecast, hourly CSV.",
+        ),
+        click.option(
+            "--weather-observed",
+            type=click.Path(path_type=Path),
+            help='Weather as it came, taken as the forecast ("perfect weather").',
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@forecast.command(
+    epilog=examples(
+        "ems forecast backtest meters.parquet --origins 2013-10-15..2013-12-13 --out report/\n"
+        "ems forecast backtest meters.csv --origins 2013-11-30..2013-12-13 --every 30min "
+        "--horizon 4 --out report/\n"
+        "ems forecast backtest meters.csv --id-column home --time-column start "
+        "--energy-column kwh --origins 2024-01-08..2024-01-21 --out report/"
+    )
+)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--origins", required=True, help="First and last day (UTC): 2013-10-15..2013-12-13.")
+@click.option("--every", default="24h", show_default=True, help="Between origins: 30min, 6h, 1d.")
+@click.option("--horizon", default=48, show_default=True, help="Half-hours ahead.")
+@click.option("--group-size", default=20, show_default=True, help="Homes of a group.")
+@click.option(
+    "--max-missing",
+    default=0.03,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Leave out homes that miss a larger share.",
+)
+@click.option("--models", default="", help="Only these, separated by commas; default: all.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Made if absent."
+)
+@meter_options
+def backtest(
+    data: Path,
+    origins: str,
+    every: str,
+    horizon: int,
+    group_size: int,
+    max_missing: float,
+    models: str,
+    out: Path,
+    **of_file: Any,
+) -> None:
+    """Forecast as it would have been done at earlier instants, and write how good it was.
+
+    DATA is Parquet or CSV, one row a home and half-hour. Writes metrics.json and report.html.
+    """
+    from ems.cli.forecast_contests import contests_of
+    from ems.cli.forecast_report import write_report
+    from forecasting.backtest import Plan, chosen_homes, members_of, run_backtest
+
+    began = time.monotonic()
+    meters, calendar = _read(data, of_file)
+    plan = Plan(parse_origins(origins, every), horizon, group_size, max_missing)
+    homes = chosen_homes(meters.power_w, max_missing)
+    weather = _weather(of_file)
+    tell(meters, homes.shape[1], max_missing)
+    contests = contests_of(calendar, members_of(list(homes.columns), group_size), plan, models)
+    with click.progressbar(length=len(plan.origins), label="Origins", show_pos=True) as bar:
+
+        def progress(done: int, of: int) -> None:
+            del of
+            bar.update(done - bar.pos)
+
+        found = run_backtest(
+            homes,
+            plan,
+            contests,
+            weather=None if weather is None else weather.forecast,
+            observed=None if weather is None else weather.observed,
+            progress=progress,
+        )
+    facts = {
+        "data": data.name,
+        "homes": homes.shape[1],
+        "homes_left_out": meters.power_w.shape[1] - homes.shape[1],
+        "origins": [plan.origins[0].isoformat(), plan.origins[-1].isoformat(), len(plan.origins)],
+        "every": every,
+        "horizon": horizon,
+        "group_size": group_size,
+        "max_missing": max_missing,
+        "weather": "none" if weather is None else weather.what,
+        "notes": list(meters.notes),
+        "weak": {name: list(why) for name, why in meters.weak.items() if name in homes.columns},
+        "seconds": round(time.monotonic() - began, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, 1),
+    }
+    report = write_report(out, found, facts, calendar)
+    _print(report)
+    click.echo(f"\nreport: {out / 'report.html'}\nfigures: {out / 'metrics.json'}")
+
+
+def _read(data: Path, of_file: dict[str, Any]) -> tuple[Meters, Calendar]:
+    columns = Columns(of_file["id_column"], of_file["time_column"], of_file["energy_column"])
+    names = [columns.home, columns.start, columns.energy_kwh]
+    zone = _zone(of_file["zone"], "--zone")
+    _zone(of_file["times_in"], "--times-in")
+    meters = regular(read_table(data, names), columns, of_file["times_in"])
+    return meters, Calendar.of(zone, holidays_of(of_file["holidays"]))
+
+
+def _zone(name: str, option: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInputError(
+            "there is no such time zone",
+            field=option,
+            value=name,
+            remedy="Use a name such as Europe/London or UTC.",
+        ) from error
+
+
+def holidays_of(path: Path | None) -> frozenset[date]:
+    """Return bank holidays of a file; none without one."""
+    if path is None:
+        return frozenset()
+    if path.suffix in {".yaml", ".yml"}:
+        from ems.settings.sources import read_holidays
+
+        return read_holidays(path)
+    try:
+        column = pd.read_csv(path).iloc[:, 0]
+        days = pd.to_datetime(column, format="%Y-%m-%d")
+    except (OSError, ValueError, IndexError) as error:
+        raise InvalidInputError(
+            f"the holidays cannot be read: {error}",
+            field="--holidays",
+            value=str(path),
+            remedy="Give a CSV file whose first column holds dates as 2013-12-25.",
+        ) from error
+    return frozenset(day.date() for day in days)
+
+
+def _weather(of_file: dict[str, Any]) -> Any:
+    from ems.cli.forecast_weather import read_given
+
+    issued, seen = of_file["weather"], of_file["weather_observed"]
+    if issued is not None and seen is not None:
+        raise InvalidInputError(
+            "two kinds of weather are given",
+            field="--weather",
+            value=str(issued),
+            remedy="Give either --weather or --weather-observed.",
+        )
+    path = issued or seen
+    return None if path is None else read_given(path, observed=issued is None)
+
+
+def parse_origins(span: str, every: str) -> tuple[datetime, ...]:
+    """Return instants from the first to the end of the last day (UTC), so far apart.
+
+    ``span`` is ``START..END``; a day means its midnight, an END with a time is the last
+    origin itself.
+    """
+    first, dots, last = span.partition("..")
+    step = parse_span(every)
+    try:
+        begin, end = (pd.Timestamp(text.strip()) for text in (first, last or first))
+        if pd.isna(begin) or pd.isna(end) or (dots and not last.strip()):
+            raise ValueError("no instant")
+    except ValueError as error:
+        raise InvalidInputError(
+            "origins cannot be read",
+            field="--origins",
+            value=span,
+            remedy="Write first and last day: 2013-10-15..2013-12-13.",
+        ) from error
+    begin, end = (
+        at.tz_localize(UTC) if at.tz is None else at.tz_convert(UTC) for at in (begin, end)
+    )
+    if len(last.strip()) == len("2013-12-13"):
+        end += pd.Timedelta(days=1) - pd.Timedelta(seconds=1)
+    begin_at = begin.to_pydatetime()
+    if floor_to(begin_at) != begin_at:
+        raise InvalidInputError(
+            "origins lie on half-hours",
+            field="--origins",
+            value=span,
+            remedy="Begin at a whole half-hour, e.g. 2013-10-15T00:30.",
+        )
+    return tuple(at.to_pydatetime() for at in pd.date_range(begin, end, freq=step))
+
+
+def parse_span(text: str) -> timedelta:
+    """Return a whole number of half-hours from 30min, 6h or 1d."""
+    try:
+        step = pd.Timedelta(text).to_pytimedelta()
+    except ValueError:
+        step = timedelta(0)
+    if not isinstance(step, timedelta) or step <= timedelta(0) or step % HALF_HOUR:
+        raise InvalidInputError(
+            "not a whole number of half-hours",
+            field="--every",
+            value=text,
+            remedy="Write 30min, 6h or 24h.",
+        )
+    return step
+
+
+def tell(meters: Meters, kept: int, max_missing: float) -> None:
+    """Say what was found in the file."""
+    held = meters.power_w
+    click.echo(
+        f"{held.shape[1]} homes, {held.index[0]:%Y-%m-%d %H:%M} to {held.index[-1]:%Y-%m-%d %H:%M} "
+        f"UTC; {kept} with at most {max_missing:.0%} missing"
+    )
+    for note in meters.notes:
+        click.echo(f"  {note}")
+
+
+def _print(report: dict[str, Any]) -> None:
+    rows = []
+    for scale in ("home", "group", "total"):
+        if scale not in report:
+            continue
+        for name, one in report["models"].items():
+            if scale in one:
+                rows.append([scale, name, *_cells(one[scale])])
+    headers = ["scale", "model", "mae_ratio", "pinball_ratio", "coverage_80", "bias", "1 ahead"]
+    click.echo("\n" + table(headers, rows))
+    click.echo(
+        f"\nweather: {report['weather']}; {report['seconds']} s, {report['peak_mb']} MB at most"
+    )
+
+
+def _cells(one: dict[str, Any]) -> list[str]:
+    lead = one["by_lead"].get("1", {}).get("mae_ratio")
+    values = [one["mae_ratio"], one["pinball_ratio"], one["coverage_80"], one["bias"], lead]
+    return ["–" if value is None else f"{value:.3f}".replace("-", "−") for value in values]
