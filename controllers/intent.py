@@ -54,15 +54,15 @@ def write_rule(device: Device, point: str) -> WriteRule:
     InvalidInputError
         Where its profile has no such writable point: the configuration is wrong.
     """
-    mapped = device.profile.points.get(point)
-    if mapped is None or mapped.write is None:
+    rule = device.profile.write_rule(point)
+    if rule is None:
         raise InvalidInputError(
             f"the profile {device.profile.id} cannot write this point",
             field=f"devices.{device.id}",
             value=point,
             remedy="Give the device a profile that can, or another actuator.",
         )
-    return mapped.write
+    return rule
 
 
 def up(value: float, rule: WriteRule) -> float:

@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import structlog
 
-from drivers.codec import WriteMessage, write_message
-from drivers.line import GATEWAY_CODES, Priority
+from drivers.codec import write_message
+from drivers.exchange import failure, look, patiently
+from drivers.line import Priority
+from drivers.orders import (
+    holds,
+    is_write_only,
+    lapsing,
+    quantise,
+    rule_of,
+    shown,
+    with_groups,
+)
 from drivers.permission import Identities, uncertain
-from drivers.session import DeviceSession, Result, describe
-from drivers.transport import EXCEPTIONS, Answer, Broken, Malformed, Refusal, Reply, Silence
+from drivers.session import DeviceSession, Result
+from drivers.transport import Answer, Malformed, Refusal, Silence
 from drivers.write_memory import WriteMemory
-from ems.domain.errors import InvalidInputError
 from ems.domain.points import PointId
 from ems.domain.ports import WriteBook
-from ems.domain.profiles import Rounding, WriteRule
 from ems.domain.readings import Quality, Reading
 from ems.domain.setpoints import (
     Applied,
@@ -38,15 +46,8 @@ from ems.domain.setpoints import (
 
 log = structlog.get_logger(__name__)
 
-NOT_NOW = (4, 6, *GATEWAY_CODES)
-"""Exceptions that speak of the device's state, not of the request."""
-
 STILL_WORKING = 5
 """Exception of a device that took a write and needs time for it."""
-
-BUSY_TRIES = 3
-BUSY_WAIT_S = 0.2
-"""How often a busy device is asked, and how long it is left in between [s, wall time]."""
 
 _NOTHING = (math.nan, Quality.NO_ANSWER)
 
@@ -56,21 +57,6 @@ READ_BACK_TRIES = 2
 RAMP_PATIENCE_S = 5.0
 RAMP_PAUSE_S = 0.05
 """A value on its way to what was asked is followed for as long, looked at so often [s, wall]."""
-
-
-def quantise(value: float, rule: WriteRule) -> float | None:
-    """Return the permitted value nearest to ``value``, ``None`` where it is out of bounds.
-
-    Where the rule rounds up, the result is never below ``value``. A value that is
-    on a step is left as it is.
-    """
-    if not math.isfinite(value) or not rule.low <= value <= rule.high:
-        return None
-    steps = value / rule.step
-    whole = math.floor(steps + 0.5)
-    if rule.rounding is Rounding.UP and steps - whole > 1e-9:
-        whole += 1
-    return min(max(round(whole * rule.step, 9), rule.low), rule.high)
 
 
 class Commander:
@@ -107,7 +93,7 @@ class Commander:
         failed = await _found(session, name, urgent)
         if failed is not None:
             return failed
-        rule = _rule(session, name)
+        rule = rule_of(session, name)
         target = quantise(setpoint.value, rule)
         if target is None:
             return OutOfBounds(rule.low, rule.high)
@@ -123,54 +109,133 @@ class Commander:
     async def _bring(
         self, session: DeviceSession, name: str, target: float, now: datetime, urgent: bool
     ) -> Outcome:
-        entering = [entry for entry in session.profile.enter_control if entry[0] != name]
-        group = next((g for g in session.profile.write_groups if name in g), (name,))
-        names = tuple(dict.fromkeys((*dict(entering), *group)))
-        refused = await self._may_write(session, names)
+        parts = session.profile.written_as(name, target)
+        own = [part for part, _ in parts]
+        entering = [entry for entry in session.profile.enter_control if entry[0] not in own]
+        names = with_groups(session, (*dict(entering), *own))
+        refused = await self._may_write(session, name, names)
         if refused is not None:
             return refused
         held = await self._held(session, names, now)
         if held.fault is not None:
-            return _failure(held.fault)
-        missing = [
-            (entry, value)
-            for entry, value in entering
-            if not _holds(held, entry, value, _rule(session, entry))
-        ]
+            return failure(held.fault)
+        missing = [entry for entry in entering if self._wants(session, entry, held, now)]
         failed = await self._write_all(session, missing, held, now, urgent)
         if failed is None and not missing:
-            failed = self._needs_no_write(session, name, target, held, now)
+            failed = self._needs_no_write(session, name, parts, held, now)
         if failed is not None:
             return failed
-        point_id, proven = session.point_ids[name], not _is_write_only(session, name)
-        until = self._memory.worn_until(point_id, _rule(session, name), now)
+        # The last part is what the device acts on: it hears it whatever else has changed.
+        changed = [
+            (part, value)
+            for part, value in parts
+            if part == own[-1] or not holds(held, part, value, rule_of(session, part))
+        ]
+        until = self._worn_until(session, [part for part, _ in changed], now)
         if until is not None and not urgent:
-            return Deferred(held.values.get(name, _NOTHING)[0], until)
-        failed = await self._write_all(session, [(name, target)], held, now, urgent)
-        return failed or Applied(self._seen[point_id], written=True, proven=proven)
+            return Deferred(shown(session, name, held), until)
+        failed = await self._write_all(session, changed, held, now, urgent)
+        if failed is not None:
+            return failed
+        seen = {part: self._seen.get(session.point_ids[part], value) for part, value in parts}
+        proven = not any(is_write_only(session, part) for part in own)
+        return Applied(session.profile.read_as(name, seen), written=True, proven=proven)
+
+    def _wants(
+        self, session: DeviceSession, entry: tuple[str, float], held: Result, now: datetime
+    ) -> bool:
+        """Tell whether the device must be told what takes it under control."""
+        name, value = entry
+        rule = rule_of(session, name)
+        if not holds(held, name, value, rule):
+            return True
+        # Of a register that can be read it shows that it has lapsed.
+        blind = is_write_only(session, name)
+        return blind and self._memory.wants_refresh(session.point_ids[name], rule, now)
+
+    def _worn_until(
+        self, session: DeviceSession, names: Sequence[str], now: datetime
+    ) -> datetime | None:
+        """Return until when flash protection forbids writing any of these points."""
+        until = [
+            self._memory.worn_until(session.point_ids[name], rule_of(session, name), now)
+            for name in names
+        ]
+        return max((instant for instant in until if instant is not None), default=None)
 
     def _needs_no_write(
-        self, session: DeviceSession, name: str, target: float, held: Result, now: datetime
+        self,
+        session: DeviceSession,
+        name: str,
+        parts: Sequence[tuple[str, float]],
+        held: Result,
+        now: datetime,
     ) -> Outcome | None:
         """Return what is to be said where the device holds the value, or moves towards it."""
-        point_id, rule = session.point_ids[name], _rule(session, name)
-        shown = held.values.get(name, _NOTHING)[0]
-        if _holds(held, name, target, rule):
+        last, target = parts[-1]
+        point_id, rule = session.point_ids[last], rule_of(session, last)
+        found = shown(session, name, held)
+        if all(holds(held, part, value, rule_of(session, part)) for part, value in parts):
             self._ramps.pop(point_id, None)
             if self._memory.wants_refresh(point_id, rule, now):
                 return None
-            return Applied(shown, written=False, proven=not _is_write_only(session, name))
-        return Unconfirmed(shown) if self._is_on_its_way(point_id, target, shown) else None
+            proven = not any(is_write_only(session, part) for part, _ in parts)
+            return Applied(found, written=False, proven=proven)
+        moves = last == name and self._is_on_its_way(point_id, target, found)
+        return Unconfirmed(found) if moves else None
 
-    async def _may_write(self, session: DeviceSession, names: Sequence[str]) -> Outcome | None:
+    async def repeat(
+        self,
+        session: DeviceSession,
+        name: str,
+        value: float,
+        now: datetime,
+        *,
+        wanted: Callable[[], bool],
+    ) -> Outcome | None:
+        """Tell a device again what it was told, where it would lapse; nothing else.
+
+        ``wanted`` is asked once it is this command's turn: by then another one may have
+        replaced it. Returns ``None`` where it has.
+        """
+        refused = _left_alone(session, urgent=False)
+        if refused is not None:
+            return refused
+        target = quantise(value, rule_of(session, name))
+        async with session.commanding:
+            if not wanted() or target is None:
+                return None
+            writes = lapsing(session, name, target)
+            names = with_groups(session, [part for part, _ in writes])
+            failed = await self._may_write(session, name, names)
+            if failed is not None:
+                return failed
+            grouped = tuple(part for part in names if part not in dict(writes))
+            held = await self._held(session, grouped, now) if grouped else Result({})
+            failed = await self._write_all(session, writes, held, now, urgent=False)
+            return failed or Applied(value, written=True)
+
+    def due(self, session: DeviceSession, name: str, value: float) -> datetime | None:
+        """Return by when a command must be told again; ``None`` where it lasts or is unknown."""
+        found = []
+        for part, _ in lapsing(session, name, value):
+            at = self._memory.last_write(session.point_ids[part])
+            refresh_s = rule_of(session, part).refresh_s
+            if at is not None and refresh_s is not None:
+                found.append(at + timedelta(seconds=refresh_s))
+        return min(found, default=None)
+
+    async def _may_write(
+        self, session: DeviceSession, name: str, names: Sequence[str]
+    ) -> Outcome | None:
         """Refuse uncertain addresses, and a device that is not what its profile says."""
-        refused = uncertain(session, names)
+        refused = uncertain(session, (name, *names))
         if refused is not None:
             return refused
         wrong = await self._identities.check(session)
         if wrong is None or isinstance(wrong, NotWritten):
             return wrong
-        return _failure(wrong)
+        return failure(wrong)
 
     async def release(self, session: DeviceSession, setpoint: Setpoint, now: datetime) -> Outcome:
         """Hand a device back to its own control.
@@ -188,19 +253,20 @@ class Commander:
         async with session.commanding:
             names = tuple(name for name, _ in release)
             point = setpoint.point_id.point
-            every = tuple(dict.fromkeys((*names, point)))
-            refused = await self._may_write(session, every)
+            value = quantise(setpoint.value, rule_of(session, point))
+            parts = () if value is None else session.profile.written_as(point, value)
+            every = tuple(dict.fromkeys((*names, *(part for part, _ in parts))))
+            refused = await self._may_write(session, point, every)
             if refused is not None:
                 return refused
             held = await self._held(session, every, now)
             if held.fault is not None:
-                return _failure(held.fault)
-            if all(_holds(held, name, value, _rule(session, name)) for name, value in release):
+                return failure(held.fault)
+            if all(holds(held, name, value, rule_of(session, name)) for name, value in release):
                 return Applied(held.values[names[-1]][0], written=False)
             self._ramps.pop(setpoint.point_id, None)
-            value = quantise(setpoint.value, _rule(session, point))
-            if value is not None and point not in names:
-                await self._write_all(session, [(point, value)], held, now, urgent=True)
+            first = [part for part in parts if part[0] not in names]
+            await self._write_all(session, first, held, now, urgent=True)
             failed = await self._write_all(session, release, held, now, urgent=True)
             return failed or Applied(self._seen[session.point_ids[names[-1]]], written=True)
 
@@ -210,7 +276,13 @@ class Commander:
         if _left_alone(session, urgent=False) is not None:
             return Reading(point_id, now, math.nan, Quality.NO_ANSWER)
         async with session.commanding:
-            held = await _look(session, (name,), now)
+            split = (session.profile.encoded or {}).get(name)
+            if split is not None:
+                held = await self._held(session, split.parts, now)
+                value = shown(session, name, held)
+                quality = Quality.NO_ANSWER if math.isnan(value) else Quality.GOOD
+                return Reading(point_id, now, value, quality)
+            held = await look(session, (name,), now)
         if held.fault is not None or session.judge.link_lost:
             return Reading(point_id, now, math.nan, Quality.NO_ANSWER)
         return Reading(point_id, now, *held.values.get(name, _NOTHING))
@@ -247,9 +319,9 @@ class Commander:
     ) -> Outcome:
         """Write one message and read it back; the outcome is that of its first point."""
         message = write_message(session.profile, values)
-        reply = await _patiently(session, message)
+        reply = await patiently(session, message)
         if isinstance(reply, Refusal) and reply.code != STILL_WORKING:
-            return _failure(reply)
+            return failure(reply)
         # A write that was not answered may have been taken: it counts as wear.
         told = {session.point_ids[name]: value for name, value in values.items()}
         self._memory.note(told, now, urgent=urgent)
@@ -258,14 +330,14 @@ class Commander:
         if isinstance(reply, Silence | Malformed):
             session.note_failure(reply)
         if not isinstance(reply, Answer | Refusal):
-            return _failure(reply)
+            return failure(reply)
         return await self._read_back(session, values, now)
 
     async def _read_back(
         self, session: DeviceSession, values: Mapping[str, float], now: datetime
     ) -> Outcome:
         """Wait until the device shows what it was told; follow a value that is on its way."""
-        names, settle_s = tuple(values), max(_rule(session, name).settle_s for name in values)
+        names, settle_s = tuple(values), max(rule_of(session, name).settle_s for name in values)
         loop = asyncio.get_running_loop()
         until_s = loop.time() + settle_s + RAMP_PATIENCE_S
         before: dict[str, float] = {}
@@ -276,12 +348,14 @@ class Commander:
             )
             seen = await self._held(session, names, now)
             if seen.fault is not None:
-                return _failure(seen.fault)
+                return failure(seen.fault)
             looks += 1
             for name in names:
                 self._seen[session.point_ids[name]] = seen.values.get(name, _NOTHING)[0]
             wrong = [
-                name for name in names if not _holds(seen, name, values[name], _rule(session, name))
+                name
+                for name in names
+                if not holds(seen, name, values[name], rule_of(session, name))
             ]
             if not wrong:
                 return Applied(self._seen[session.point_ids[names[0]]], written=True)
@@ -314,9 +388,9 @@ class Commander:
 
     async def _held(self, session: DeviceSession, names: Sequence[str], now: datetime) -> Result:
         """Return what points hold; of one that cannot be read, what it was told last."""
-        blind = [name for name in names if _is_write_only(session, name)]
+        blind = [name for name in names if is_write_only(session, name)]
         readable = tuple(name for name in names if name not in blind)
-        result = await _look(session, readable, now)
+        result = await look(session, readable, now)
         told = {
             name: (self._memory.told[session.point_ids[name]], Quality.GOOD)
             for name in blind
@@ -332,14 +406,9 @@ def _all_nearer(
     return all(after[name] < before.get(name, math.nan) - 1e-9 for name in names)
 
 
-def _is_write_only(session: DeviceSession, name: str) -> bool:
-    point = session.profile.points.get(name)
-    return point is not None and point.write_only
-
-
 async def _found(session: DeviceSession, name: str, urgent: bool) -> Outcome | None:
     """Find a device's own addresses and bounds, where they are discovered, before a command."""
-    _rule(session, name)
+    rule_of(session, name)
     if session.device.profile.discovery is None:
         return None
     refused = _left_alone(session, urgent)
@@ -347,23 +416,10 @@ async def _found(session: DeviceSession, name: str, urgent: bool) -> Outcome | N
         return refused
     fault = await session.identify(Priority.WRITE)
     if fault is not None:
-        return _failure(fault)
-    point = session.profile.points.get(name)
-    if point is None or point.write is None:
+        return failure(fault)
+    if session.profile.write_rule(name) is None:
         return Rejected(2, "its models offer no such point to write")
     return None
-
-
-def _rule(session: DeviceSession, name: str) -> WriteRule:
-    point = session.profile.points.get(name, session.device.profile.points.get(name))
-    if point is None or point.write is None:
-        raise InvalidInputError(
-            "this point cannot be written",
-            field=f"{session.device.id}.{name}",
-            value=session.profile.id,
-            remedy="Command a point for which the device's profile has a write rule.",
-        )
-    return point.write
 
 
 def _left_alone(session: DeviceSession, urgent: bool) -> Unreachable | None:
@@ -377,48 +433,3 @@ def _left_alone(session: DeviceSession, urgent: bool) -> Unreachable | None:
     if not urgent and backoff.failing and not backoff.due(session.line.wall()):
         return Unreachable("the device did not answer before and is left alone for a while")
     return None
-
-
-def _holds(result: Result, name: str, value: float, rule: WriteRule) -> bool:
-    found = result.values.get(name)
-    if found is None or found[1] in (Quality.SENTINEL, Quality.NO_ANSWER):
-        return False
-    return abs(found[0] - value) <= rule.tolerance + 1e-9
-
-
-async def _look(session: DeviceSession, names: tuple[str, ...], now: datetime) -> Result:
-    """Read points ahead of waiting polls, and whether a caching gateway hears the device."""
-    link = session.profile.link_lost
-    if link is not None:
-        names = tuple(dict.fromkeys((*names, link[0])))
-    result = await session.read(names, now, priority=Priority.WRITE)
-    for _ in range(BUSY_TRIES - 1):
-        if not _is_busy(result.fault):
-            break
-        await asyncio.sleep(BUSY_WAIT_S)
-        result = await session.read(names, now, priority=Priority.WRITE)
-    if result.fault is None:
-        session.note_success()
-    elif not isinstance(result.fault, Broken | Refusal):
-        session.note_failure(result.fault)
-    return result
-
-
-def _is_busy(reply: Reply | None) -> bool:
-    return isinstance(reply, Refusal) and reply.code == 6
-
-
-async def _patiently(session: DeviceSession, message: WriteMessage) -> Reply:
-    reply: Reply = await session.write(message)
-    for _ in range(BUSY_TRIES - 1):
-        if not _is_busy(reply):
-            break
-        await asyncio.sleep(BUSY_WAIT_S)
-        reply = await session.write(message)
-    return reply
-
-
-def _failure(reply: Reply) -> Rejected | Unreachable:
-    if isinstance(reply, Refusal) and reply.code not in NOT_NOW:
-        return Rejected(reply.code, EXCEPTIONS.get(reply.code, "not defined"))
-    return Unreachable(describe(reply))

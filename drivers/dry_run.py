@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from drivers.commands import quantise
+from drivers.orders import quantise
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Device
 from ems.domain.points import PointId
@@ -48,16 +48,16 @@ class DryRunBus:
         """
         del now, urgent
         device = self._devices.get(setpoint.point_id.device_id)
-        point = None if device is None else device.profile.points.get(setpoint.point_id.point)
-        if point is None or point.write is None:
+        rule = None if device is None else device.profile.write_rule(setpoint.point_id.point)
+        if rule is None:
             raise InvalidInputError(
                 "there is no such point to write",
                 field="point_id",
                 value=str(setpoint.point_id),
                 remedy="Command a device of the estate, and a point with a write rule.",
             )
-        if quantise(setpoint.value, point.write) is None:
-            return OutOfBounds(point.write.low, point.write.high)
+        if quantise(setpoint.value, rule) is None:
+            return OutOfBounds(rule.low, rule.high)
         return NotWritten(DRY_RUN)
 
     async def release(self, setpoint: Setpoint, now: datetime) -> Outcome:

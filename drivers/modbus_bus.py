@@ -11,6 +11,7 @@ from datetime import datetime
 from drivers.codec import PointCodec, codecs
 from drivers.commands import Commander
 from drivers.dry_run import DryRunBus
+from drivers.keeping import Keeper
 from drivers.line import Backoff, GatewayLine
 from drivers.poller import GatewayPoller
 from drivers.session import DeviceSession
@@ -21,6 +22,7 @@ from ems.domain.ports import FieldBus, WriteBook
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Reading
 from ems.domain.setpoints import Outcome, Setpoint
+from ems.domain.time import Clock
 
 DEVICE_BACKOFF_S = (2.0, 60.0)
 """First and longest wait before a silent device is asked again [s, wall time]."""
@@ -52,6 +54,9 @@ class ModbusFieldBus:
         Writes so far by point, to go on counting from.
     book
         Counts writes for good.
+    clock
+        Estate time; with it, commands that devices forget sooner than they are renewed are
+        repeated until they expire. Without it every command is written once.
 
     Examples
     --------
@@ -68,6 +73,7 @@ class ModbusFieldBus:
         seed: int = 0,
         write_counts: Mapping[PointId, int] | None = None,
         book: WriteBook | None = None,
+        clock: Clock | None = None,
     ) -> None:
         rng = random.Random(seed)  # noqa: S311 - jitter, not a secret
         made: dict[str, dict[str, PointCodec]] = {}
@@ -89,6 +95,7 @@ class ModbusFieldBus:
         self._polling = asyncio.Lock()
         self._late: dict[GatewayPoller, asyncio.Task[list[Reading]]] = {}
         self._commander = Commander(write_counts, book)
+        self._keeper = None if clock is None else Keeper(clock, self._commander)
 
     async def poll(self, cadences: Collection[Cadence], now: datetime) -> list[Reading]:
         """Read all points of these cadences from all devices; never raises for a device.
@@ -146,9 +153,13 @@ class ModbusFieldBus:
         InvalidInputError
             Where the device is unknown or the point cannot be written.
         """
-        return await self._commander.apply(
-            self._session(setpoint.point_id), setpoint, now, urgent=urgent
-        )
+        session = self._session(setpoint.point_id)
+        if self._keeper is None:
+            return await self._commander.apply(session, setpoint, now, urgent=urgent)
+        before = self._keeper.pause(setpoint.point_id)
+        outcome = await self._commander.apply(session, setpoint, now, urgent=urgent)
+        self._keeper.follow(session, setpoint, outcome, before)
+        return outcome
 
     async def release(self, setpoint: Setpoint, now: datetime) -> Outcome:
         """Hand a device back to its own control; ``setpoint.value`` is the release value.
@@ -158,6 +169,8 @@ class ModbusFieldBus:
         InvalidInputError
             As in `apply`.
         """
+        if self._keeper is not None:
+            self._keeper.pause(setpoint.point_id)
         return await self._commander.release(self._session(setpoint.point_id), setpoint, now)
 
     async def look(self, point_ids: Collection[PointId], now: datetime) -> list[Reading]:
@@ -174,12 +187,19 @@ class ModbusFieldBus:
         )
         return list(await asyncio.gather(*looks))
 
+    @property
+    def kept_alive(self) -> frozenset[PointId]:
+        """The points whose commands are repeated between rounds."""
+        return frozenset() if self._keeper is None else self._keeper.kept
+
     def write_counts(self) -> dict[PointId, int]:
         """Return how often each point was written."""
         return dict(self._commander.write_counts)
 
     async def close(self) -> None:
-        """Close all connections. What devices were told stays as it is."""
+        """Close all connections. What devices were told stays as it is, or lapses."""
+        if self._keeper is not None:
+            self._keeper.close()
         for task in self._late.values():
             task.cancel()
         self._late.clear()
@@ -200,10 +220,13 @@ class ModbusFieldBus:
             ) from None
 
 
-def open_bus(estate: Estate, book: WriteBook | None = None) -> FieldBus:
+def open_bus(
+    estate: Estate, book: WriteBook | None = None, *, clock: Clock | None = None
+) -> FieldBus:
     """Return a bus to all devices of an estate; ``book`` counts its writes for good.
 
-    In a dry run it writes nothing, whatever is asked of it.
+    With a ``clock`` commands are kept alive between rounds until they expire. In a dry run it
+    writes nothing, whatever is asked of it.
     """
-    bus = ModbusFieldBus(estate.devices.values(), estate.gateways, book=book)
+    bus = ModbusFieldBus(estate.devices.values(), estate.gateways, book=book, clock=clock)
     return DryRunBus(bus, estate.devices) if estate.control.dry_run else bus

@@ -13,7 +13,7 @@ import structlog
 from drivers.line import GATEWAY_CODES, Priority
 from drivers.session import DeviceSession
 from drivers.transport import Answer, Refusal, Reply
-from ems.domain.profiles import Confidence, IdentityCheck
+from ems.domain.profiles import IdentityCheck
 from ems.domain.setpoints import NotWritten
 
 log = structlog.get_logger(__name__)
@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 def uncertain(session: DeviceSession, names: Iterable[str]) -> NotWritten | None:
     """Refuse points whose address is uncertain and that no operator has confirmed."""
     for name in names:
-        point = session.profile.points.get(name)
-        if point is None or point.confidence is not Confidence.C:
-            continue
-        if name not in session.device.confirmed_writes:
-            return NotWritten(
-                f"the address of {name} in {session.profile.id} is uncertain (confidence C) and "
-                "nobody has confirmed it: see confirmed_writes in the configuration"
-            )
+        for point in session.profile.to_confirm(name):
+            if point not in session.device.confirmed_writes:
+                rated = session.profile.points[point].confidence
+                return NotWritten(
+                    f"the address of {point} in {session.profile.id} is uncertain (confidence "
+                    f"{rated}) and nobody has confirmed it: see confirmed_writes in the "
+                    "configuration"
+                )
     return None
 
 

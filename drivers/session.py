@@ -98,7 +98,11 @@ class DeviceSession:
         line.allow(device.profile.after_connect_s)
         self.point_ids = {
             name: PointId(device.id, name)
-            for name in (*device.profile.points, *(device.profile.composed or {}))
+            for name in (
+                *device.profile.points,
+                *(device.profile.composed or {}),
+                *(device.profile.encoded or {}),
+            )
         }
         self._codecs = codecs
         self._knowledge = Knowledge()

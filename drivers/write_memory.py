@@ -36,6 +36,10 @@ class WriteMemory:
         self._last_asked: dict[PointId, datetime] = {}
         self._known_since: dict[PointId, datetime] = {}
 
+    def last_write(self, point_id: PointId) -> datetime | None:
+        """Return when this process wrote a point last."""
+        return self._last_write.get(point_id)
+
     def note(self, values: Mapping[PointId, float], now: datetime, *, urgent: bool) -> None:
         """Count one write message."""
         for point_id, value in values.items():

@@ -15,7 +15,6 @@ from ems.cli.device_target import Target, bounds, find_target, target_options
 from ems.cli.options import emit_json, examples, json_option, table
 from ems.domain.errors import InvalidInputError, RetryableError
 from ems.domain.points import POINTS
-from ems.domain.profiles import Confidence
 
 
 def _spare_connection(target: Target) -> None:
@@ -198,9 +197,7 @@ def watch(
 @click.argument("point")
 @click.argument("value", type=float)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option(
-    "--confirm-uncertain", is_flag=True, help="Write although the address is rated C: uncertain."
-)
+@click.option("--confirm-uncertain", is_flag=True, help="Write although the address is uncertain.")
 @target_options
 @json_option
 def write(
@@ -220,22 +217,22 @@ def write(
     """
     target = find_target(device, **where)
     profile = target.device.profile
-    mapped = profile.points.get(point)
-    if mapped is None or mapped.write is None:
+    rule = profile.write_rule(point)
+    if rule is None:
         names = [n for n, p in profile.points.items() if p.write is not None]
+        names += profile.encoded or {}
         raise InvalidInputError(
             "the profile has no such point to write",
             field="point",
             value=point,
             remedy=f"Use one of: {', '.join(names) or 'none: this device is only read'}.",
         )
-    rule = mapped.write
     if profile.discovery is None and not rule.low <= value <= rule.high:
         raise InvalidInputError(
             "the value is outside the bounds of the profile",
             field=point,
             value=value,
-            remedy=f"Write {bounds(mapped)}.",
+            remedy=f"Write {bounds(rule)}.",
         )
     if target.owned_by_service:
         raise InvalidInputError(
@@ -244,9 +241,11 @@ def write(
             value=target.device.id,
             remedy='Take it out first: ems release --home HOME --reason "…", or --block, --estate.',
         )
-    if mapped.confidence is Confidence.C and not confirm_uncertain:
+    uncertain = profile.to_confirm(point)
+    if uncertain and not confirm_uncertain:
+        rated = ", ".join(f"{n}: confidence {profile.points[n].confidence}" for n in uncertain)
         raise InvalidInputError(
-            "the address of this point is uncertain (confidence C)",
+            f"nobody has confirmed the address yet ({rated})",
             field=point,
             value=value,
             remedy="Check it in the maker's manual, then add --confirm-uncertain.",
@@ -277,7 +276,8 @@ def _write_once(target: Target, point: str, value: float, confirmed: bool) -> An
 
     device = replace(target.device, gateway_id=target.gateway.id)
     if confirmed:
-        device = replace(device, confirmed_writes=device.confirmed_writes | {point})
+        sure = target.device.profile.to_confirm(point)
+        device = replace(device, confirmed_writes=device.confirmed_writes | {point, *sure})
     now = datetime.now(UTC)
     setpoint = Setpoint(
         id=f"{now:%Y%m%dT%H%M%S}-by-hand",

@@ -20,7 +20,7 @@ from ems.cli.options import config_option, state_option
 from ems.domain.errors import ConfigurationError, InvalidInputError
 from ems.domain.estate import Device, Estate, Gateway
 from ems.domain.gateways import Parity, SerialLine
-from ems.domain.profiles import DeviceProfile, PointMap, Transport
+from ems.domain.profiles import DeviceProfile, Transport, WriteRule
 from ems.service.guard import CONTROL
 from ems.service.holds import Holds
 from ems.settings.profiles import load_profiles, read_profile
@@ -128,9 +128,8 @@ def profile_of(name: str, directory: Path) -> DeviceProfile:
     return profile
 
 
-def bounds(point: PointMap) -> str:
+def bounds(rule: WriteRule | None) -> str:
     """Return how a point may be written, in words; empty where it may not."""
-    rule = point.write
     return "" if rule is None else f"{rule.low:g} to {rule.high:g}, step {rule.step:g}"
 
 

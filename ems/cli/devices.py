@@ -148,7 +148,7 @@ def _profile_facts(profile: DeviceProfile) -> dict[str, Any]:
                 "type": str(point.data_type),
                 "read": str(point.cadence),
                 "confidence": str(point.confidence),
-                "write": bounds(point),
+                "write": bounds(point.write),
             }
             for name, point in profile.points.items()
         ],

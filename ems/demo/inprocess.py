@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection
 from datetime import datetime
 
-from drivers.commands import quantise
+from drivers.orders import quantise
 from ems.domain.estate import Estate
 from ems.domain.points import PointId
 from ems.domain.profiles import Cadence
@@ -51,7 +51,7 @@ class SimulationBus:
         device = self._estate.devices[setpoint.point_id.device_id]
         if self._simulation.is_silent(device.id):
             return Unreachable("the device does not answer")
-        rule = device.profile.points[setpoint.point_id.point].write
+        rule = device.profile.write_rule(setpoint.point_id.point)
         if rule is None:
             return OutOfBounds(math.nan, math.nan)
         wanted = quantise(setpoint.value, rule)
@@ -69,7 +69,7 @@ class SimulationBus:
         if not isinstance(wanted, float):
             return wanted
         device = self._estate.devices[setpoint.point_id.device_id]
-        rule = device.profile.points[setpoint.point_id.point].write
+        rule = device.profile.write_rule(setpoint.point_id.point)
         shown = self._simulation.read(device.id, setpoint.point_id.point)
         if rule is None or math.isnan(shown) or abs(shown - wanted) > rule.tolerance + 1e-9:
             return Unconfirmed(shown)

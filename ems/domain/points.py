@@ -173,6 +173,7 @@ _CATALOGUE: dict[DeviceClass, tuple[CanonicalPoint, ...]] = {
         _state("battery_state", 0, 5, "what it is doing: see BATTERY_STATES"),
         _state("battery_mode", 0, 5, "the maker's storage mode"),
         _state("remote_control", 0, 1, "follows commands over Modbus"),
+        _state("charge_command_end", 0, 10, "what ends a charge command; 0: its time"),
         _state("charge_command", 0, 7, "the maker's code for charging and discharging"),
         _gauge("charge_power_limit_w", "W", 0, 2e6, "charging power asked for or allowed"),
         _gauge("discharge_power_limit_w", "W", 0, 2e6, "discharging power asked for or allowed"),

@@ -9,6 +9,7 @@ serves the same maps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -247,6 +248,57 @@ class PointMap:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedSplit:
+    """A signed power that a device takes as a direction and a power without a sign.
+
+    The power is written first, the direction last: it is what the device acts on.
+
+    Attributes
+    ----------
+    direction
+        The point that holds the direction; it lapses by itself.
+    idle, charge, discharge
+        Its codes for 0 W, for positive and for negative power.
+    charge_power, discharge_power
+        The points that hold the power [W], never negative.
+    write
+        Bounds of the signed power; it lapses as the direction does.
+    """
+
+    direction: str
+    idle: int
+    charge: int
+    discharge: int
+    charge_power: str
+    discharge_power: str
+    write: WriteRule
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """All points that it writes."""
+        return self.charge_power, self.discharge_power, self.direction
+
+    def split(self, value: float) -> tuple[tuple[str, float], ...]:
+        """Return the points and values, in order, that ask for ``value`` [W]."""
+        if value > 0:
+            return (self.charge_power, value), (self.direction, self.charge)
+        if value < 0:
+            return (self.discharge_power, -value), (self.direction, self.discharge)
+        return ((self.direction, self.idle),)
+
+    def joined(self, values: Mapping[str, float]) -> float:
+        """Return the signed power that points hold [W]; ``nan`` where they tell none."""
+        direction = values.get(self.direction, math.nan)
+        if direction == self.idle:
+            return 0.0
+        if direction == self.charge:
+            return values.get(self.charge_power, math.nan)
+        if direction == self.discharge:
+            return -values.get(self.discharge_power, math.nan)
+        return math.nan
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceProfile:
     """One make's register map.
 
@@ -287,6 +339,8 @@ class DeviceProfile:
         Points that no single register holds: canonical state → flags in order of
         precedence, as (flag point, code). The first flag that is on decides; 0 where none
         is. The flags are points of this profile.
+    encoded
+        Points that are written as several others, by name.
     link_lost
         A (point, value) by which a caching gateway says that it no longer hears the
         device behind it: its other values are then ``STALE``.
@@ -328,6 +382,7 @@ class DeviceProfile:
     release: tuple[tuple[str, float], ...] = ()
     write_groups: tuple[tuple[str, ...], ...] = ()
     composed: Mapping[str, tuple[tuple[str, int], ...]] | None = None
+    encoded: Mapping[str, SignedSplit] | None = None
     link_lost: tuple[str, float] | None = None
     sources: tuple[str, ...] = ()
     transports: tuple[Transport, ...] = ()
@@ -341,3 +396,35 @@ class DeviceProfile:
     identity: tuple[IdentityCheck, ...] = ()
     setup: tuple[str, ...] = ()
     discovery: str | None = None
+
+    def write_rule(self, name: str) -> WriteRule | None:
+        """Return how a point may be written, be it one register or several points."""
+        split = (self.encoded or {}).get(name)
+        if split is not None:
+            return split.write
+        point = self.points.get(name)
+        return None if point is None else point.write
+
+    def written_as(self, name: str, value: float) -> tuple[tuple[str, float], ...]:
+        """Return the points and values, in order, that mean ``value`` at ``name``."""
+        split = (self.encoded or {}).get(name)
+        return ((name, value),) if split is None else split.split(value)
+
+    def read_as(self, name: str, values: Mapping[str, float]) -> float:
+        """Return what points that hold ``values`` mean at ``name``; ``nan`` if nothing."""
+        split = (self.encoded or {}).get(name)
+        return values.get(name, math.nan) if split is None else split.joined(values)
+
+    def to_confirm(self, name: str) -> tuple[str, ...]:
+        """Return the points of which an operator must confirm the address before a write.
+
+        Those rated C; and where one command takes several points, those of one source too.
+        """
+        split = (self.encoded or {}).get(name)
+        sure = (Confidence.A, Confidence.B) if split is None else (Confidence.A,)
+        parts = (name,) if split is None else split.parts
+        return tuple(
+            part
+            for part in parts
+            if (point := self.points.get(part)) is not None and point.confidence not in sure
+        )

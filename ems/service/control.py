@@ -245,7 +245,7 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
         stop = stop_on_signals()
         note_start(store, CONTROL, clock.now())
         ledger = WriteLedger(store)
-        bus = open_bus(estate, ledger)
+        bus = open_bus(estate, ledger, clock=clock)
         control = Control(estate, store, bus, open_weather(estate), ledger=ledger)
         alarms = control_alarms(estate, store, control.image, state_dir, control.charge.wishes)
         scheduler = schedule([*control.jobs(), alarms], clock)

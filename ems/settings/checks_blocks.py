@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ems.domain.comfort import FLOOR_C
-from ems.domain.estate import ControlRules
 from ems.domain.points import DeviceClass
 from ems.domain.profiles import Confidence, DeviceProfile
 from ems.settings.document import path_text
@@ -23,18 +22,17 @@ _CLASS_WORDS = {
     DeviceClass.HEAT_METER: "a heat meter",
 }
 
+_BATTERY_POINT = "battery_power_setpoint_w"
+
 _NEEDED = {
     DeviceClass.METER: ("power_w", "energy_import_kwh"),
     DeviceClass.HEAT_PUMP: (),
     DeviceClass.ROOM_SENSOR: ("temperature_c",),
     DeviceClass.INVERTER: ("power_w",),
-    DeviceClass.BATTERY: ("power_w", "soc_pct", "battery_power_setpoint_w"),
+    DeviceClass.BATTERY: ("power_w", "soc_pct", _BATTERY_POINT),
     DeviceClass.HEAT_METER: (),
 }
 """Points without which a device of a class is of no use."""
-
-_DISPATCH_S = ControlRules().dispatch_s
-"""Between two rounds of setpoints, unless the file says otherwise [s]."""
 
 _ACTUATOR_POINTS = {"room_setpoint": "room_setpoint_c", "sg_ready": "sg_mode"}
 
@@ -76,7 +74,7 @@ def check_blocks(root: Node, profiles: Mapping[str, DeviceProfile] | None) -> No
         _supply(block, register)
         _block_devices(block, register)
         if block["battery"].exists:
-            _steered_battery(block["battery"], root["control"], register)
+            _steered_battery(block["battery"], register)
         _homes(root, block, register)
 
 
@@ -106,7 +104,8 @@ def _profile(node: Node, expected: DeviceClass, register: _Register) -> DevicePr
         problem = f"this profile is of {_CLASS_WORDS[profile.device_class]}"
         node.refuse(problem, f"Name the profile of {_CLASS_WORDS[expected]}.")
         return None
-    lacking = [point for point in _NEEDED[expected] if point not in profile.points]
+    known = {*profile.points, *(profile.encoded or {})}
+    lacking = [point for point in _NEEDED[expected] if point not in known]
     if lacking:
         problem = f"this profile has no {', '.join(lacking)}"
         node.refuse(problem, "Use a device that reports it, or add it to the profile.")
@@ -220,24 +219,21 @@ def _block_devices(block: Node, register: _Register) -> None:
         _device(block, block["id"], suffix, section["unit"], gateway, register)
 
 
-def _steered_battery(battery: Node, control: Node, register: _Register) -> None:
-    """Refuse a battery that plans cannot steer, or whose commands lapse between rounds."""
+def _steered_battery(battery: Node, register: _Register) -> None:
+    """Refuse a battery that plans cannot steer, or whose addresses nobody has confirmed."""
     name = battery["profile"].text() or ""
     profile = profile_named(register.profiles or {}, name, DeviceClass.BATTERY)
-    point = profile.points.get("battery_power_setpoint_w") if profile else None
-    if point is None:
+    if profile is None or _BATTERY_POINT not in {*profile.points, *(profile.encoded or {})}:
         return
-    if point.write is None:
-        remedy = "Use a profile whose battery_power_setpoint_w may be written."
+    if profile.write_rule(_BATTERY_POINT) is None:
+        remedy = f"Use a profile whose {_BATTERY_POINT} may be written."
         battery["profile"].refuse("this battery cannot be steered", remedy)
         return
-    refresh_s, dispatch_s = point.write.refresh_s, control["dispatch_s"].number(_DISPATCH_S)
-    if refresh_s is not None and dispatch_s is not None and dispatch_s > refresh_s:
-        problem = (
-            f"what it is told must be said again every {refresh_s:g} s, "
-            f"but a round of setpoints takes {dispatch_s:g} s"
-        )
-        remedy = f"Set control.dispatch_s to {refresh_s:g} or less."
+    asked = [f"{profile.id}.{point}" for point in profile.to_confirm(_BATTERY_POINT)]
+    open_ones = [point for point in asked if point not in register.confirmed]
+    if open_ones:
+        problem = f"nobody has confirmed the address of {', '.join(open_ones)}"
+        remedy = f"Try it on the device, then list {', '.join(open_ones)} in confirmed_writes."
         battery["profile"].refuse(problem, remedy)
 
 

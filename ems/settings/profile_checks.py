@@ -8,13 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Any
 
 from ems.domain.points import POINTS, DeviceClass, PointKind
 from ems.domain.profiles import Confidence, DataType, Space
-from ems.settings.profile_model import PointSection, ProfileFile, WriteSection
-
-Found = tuple[str, str, Any, str]
+from ems.settings.profile_encoding import encoded_faults
+from ems.settings.profile_model import Found, PointSection, ProfileFile, WriteSection
 
 BIT_SPACES = (Space.COIL, Space.DISCRETE)
 BIT_TYPES = (DataType.BOOL, DataType.SG_READY_CONTACTS)
@@ -46,6 +44,7 @@ def profile_faults(raw: ProfileFile, stem: str) -> list[Found]:
     found.extend(_all_groups(raw))
     for name, flags in raw.composed.items():
         found.extend(_composed_faults(raw, name, flags))
+    found.extend(encoded_faults(raw))
     found.extend(_link_faults(raw))
     found.extend(_identity_faults(raw))
     return found

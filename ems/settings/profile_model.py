@@ -6,12 +6,15 @@ Only what a single key may hold is said here; what several keys must agree on is
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ems.domain.points import DeviceClass
 from ems.domain.profiles import Cadence, Confidence, DataType, Rounding, Space, Transport
+
+Found = tuple[str, str, Any, str]
+"""A fault: where in the file, problem, value, remedy."""
 
 Register = Annotated[int, Field(ge=0, le=0xFFFF)]
 UnitId = Annotated[int, Field(ge=1, le=247)]
@@ -104,6 +107,31 @@ class PointSection(_Strict):
     """For measurements: a value that has not moved for so long is stale [s]."""
 
 
+class EncodedSection(_Strict):
+    """A point that is written as several others."""
+
+    encoder: Literal["signed_split"]
+    """signed_split: a signed power becomes a power and, last, a direction."""
+    direction: Sentence
+    """The point that holds the direction; it must lapse by itself."""
+    idle: int
+    """Its code for 0 W."""
+    charge: int
+    """Its code for positive power."""
+    discharge: int
+    """Its code for negative power."""
+    charge_power: Sentence
+    """The point that holds charging power."""
+    discharge_power: Sentence
+    """The point that holds discharging power."""
+    low: Finite
+    """Least permitted signed power [W]."""
+    high: Finite
+    """Greatest permitted signed power [W]."""
+    step: Positive
+    """Resolution of permitted values [W]."""
+
+
 class IdentitySection(_Strict):
     """A register that must hold one of these values before anything is written."""
 
@@ -176,5 +204,7 @@ class ProfileFile(_Strict):
     """Points that the device only accepts in one message, in order of address."""
     composed: dict[str, Annotated[tuple[tuple[str, int], ...], Field(min_length=1)]] = {}
     """States made of flags: the first flag that is on gives the code, none gives 0."""
+    encoded: dict[str, EncodedSection] = {}
+    """Points that are written as several others, by name."""
     link_lost: tuple[str, Finite] | None = None
     """Point and value by which a caching gateway says that it does not hear the device."""

@@ -7,6 +7,7 @@ are not the canonical point's, and writes that could harm are refused.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,22 @@ from pydantic import ValidationError
 
 from ems.domain.errors import ConfigurationError, Fault
 from ems.domain.points import DeviceClass
-from ems.domain.profiles import DeviceProfile, IdentityCheck, PointMap, Space, WriteRule
-from ems.settings.profile_checks import Found, profile_faults
-from ems.settings.profile_model import PointSection, ProfileFile
+from ems.domain.profiles import (
+    DeviceProfile,
+    IdentityCheck,
+    PointMap,
+    SignedSplit,
+    Space,
+    WriteRule,
+)
+from ems.settings.profile_checks import profile_faults
+from ems.settings.profile_model import (
+    EncodedSection,
+    Found,
+    PointSection,
+    ProfileFile,
+    WriteSection,
+)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -167,6 +181,7 @@ def _schema_fault(name: str, detail: Mapping[str, Any]) -> Fault:
 
 
 def _to_domain(raw: ProfileFile) -> DeviceProfile:
+    encoded = {name: _encoded(raw, section) for name, section in raw.encoded.items()}
     return DeviceProfile(
         id=raw.id,
         vendor=raw.vendor,
@@ -183,6 +198,7 @@ def _to_domain(raw: ProfileFile) -> DeviceProfile:
         release=raw.release,
         write_groups=raw.write_groups,
         composed=raw.composed or None,
+        encoded=encoded or None,
         link_lost=raw.link_lost,
         sources=raw.sources,
         transports=raw.transports,
@@ -213,7 +229,22 @@ def _point_to_domain(name: str, point: PointSection) -> PointMap:
     fields["sources"] = tuple(number - 1 for number in point.sources)
     fields["data_type"] = fields.pop("type")
     if point.write is not None:
-        fields["write"] = WriteRule(
-            **{key: getattr(point.write, key) for key in type(point.write).model_fields}
-        )
+        fields["write"] = _rule(point.write)
     return PointMap(point=name, **fields)
+
+
+def _rule(section: WriteSection) -> WriteRule:
+    return WriteRule(**{key: getattr(section, key) for key in type(section).model_fields})
+
+
+def _encoded(raw: ProfileFile, section: EncodedSection) -> SignedSplit:
+    """Return an encoder; its value lapses and is repeated as its direction is."""
+    fields = {key: getattr(section, key) for key in type(section).model_fields}
+    bounds = {key: fields.pop(key) for key in ("low", "high", "step")}
+    del fields["encoder"]
+    direction = raw.points[section.direction].write
+    assert direction is not None  # noqa: S101 - checked before; for the type checker
+    powers = [raw.points[name].write for name in (section.charge_power, section.discharge_power)]
+    least = max((rule.min_interval_s for rule in powers if rule is not None), default=0.0)
+    rule = replace(_rule(direction), **bounds, fallback=None, min_interval_s=least)
+    return SignedSplit(**fields, write=rule)

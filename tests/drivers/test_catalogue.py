@@ -10,7 +10,7 @@ import pytest
 
 from drivers.blocks import MAX_BIT_BLOCK, plan
 from drivers.codec import codecs, register_image
-from drivers.commands import quantise
+from drivers.orders import quantise
 from ems.domain.points import POINTS, DeviceClass, PointKind
 from ems.domain.profiles import Confidence, Space, Transport
 from ems.domain.readings import Quality

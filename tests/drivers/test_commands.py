@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from drivers.codec import register_image
-from drivers.commands import quantise
 from drivers.modbus_bus import ModbusFieldBus
+from drivers.orders import quantise
 from ems.domain.errors import InvalidInputError
 from ems.domain.points import PointId
 from ems.domain.profiles import Cadence, Rounding, Space, WriteRule

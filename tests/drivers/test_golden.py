@@ -98,6 +98,23 @@ def test_values_become_the_message_of_the_source(profiles, profile_id, case):
     assert message.unit_id == case["message"].get("unit_id")
 
 
+def test_what_is_written_as_several_points_becomes_the_messages_of_the_source(profiles):
+    told = set()
+    for path in FILES:
+        profile = profiles[path.stem]
+        for case in _load(path).get("encoded", []):
+            ((name, value),) = case["values"].items()
+            told.add((profile.id, name))
+            messages = [write_message(profile, {p: v}) for p, v in profile.written_as(name, value)]
+            assert [
+                {"address": message.address, "registers": list(message.values)}
+                for message in messages
+            ] == case["messages"], (profile.id, value)
+            assert {message.space for message in messages} == {Space.HOLDING}
+    assert told == {(p.id, name) for p in profiles.values() for name in p.encoded or {}}
+    assert len(told) >= 2
+
+
 def _decoded(profile, case):
     """Return the values that a case's registers give by this profile, straight from the codec."""
     values = {}

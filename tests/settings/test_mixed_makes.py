@@ -38,12 +38,9 @@ def _with_profile(old: str, profile: str) -> str:
     return f"{head}rofile: {profile}{comma}{tail}"
 
 
-@pytest.mark.parametrize(
-    ("battery", "dispatch_s"), [("sofar_hyd_g3", 60), ("victron_gx", 5), ("sma_sunny_island", 30)]
-)
-def test_one_block_may_hold_many_makes(site: Site, battery: str, dispatch_s: int) -> None:
+@pytest.mark.parametrize("battery", ["sofar_hyd_g3", "victron_gx", "sma_sunny_island"])
+def test_one_block_may_hold_many_makes(site: Site, battery: str) -> None:
     mix(site)
-    site.replace("dispatch_s: 60", f"dispatch_s: {dispatch_s}")
     site.replace("{profile: sofar_hyd_g3, unit: 3", f"{{profile: {battery}, unit: 3")
     estate = load_estate(site.file)
     block = estate.blocks[0]
@@ -83,7 +80,7 @@ def test_one_block_may_hold_many_makes(site: Site, battery: str, dispatch_s: int
             "{profile: sofar_hyd_g3, unit: 3",
             "huawei_sun2000_luna",
             "blocks[0].battery.profile",
-            "battery_power_setpoint_w",
+            "nobody has confirmed the address of huawei_sun2000_luna.discharge_power_limit_w",
         ),
         (
             "{profile: sofar_hyd_g3, unit: 3",
@@ -108,12 +105,24 @@ def test_what_a_make_cannot_do_is_said_before_it_is_tried(
     assert all(fault.remedy for fault in faults)
 
 
-def test_a_battery_that_forgets_between_two_rounds_is_refused(site: Site) -> None:
-    site.replace("{profile: sofar_hyd_g3, unit: 3", "{profile: sma_sunny_island, unit: 3")
+@pytest.mark.parametrize(
+    ("make", "point"),
+    [
+        ("huawei_sun2000_luna", "discharge_power_limit_w"),
+        ("solaredge_storedge", "charge_power_limit_w"),
+    ],
+)
+def test_a_battery_whose_parts_an_operator_has_confirmed_is_planned(
+    site: Site, make: str, point: str
+) -> None:
+    site.replace("{profile: sofar_hyd_g3, unit: 3", f"{{profile: {make}, unit: 3")
     (fault,) = site.faults()
-    assert fault.path == "blocks[0].battery.profile"
-    assert "every 30 s" in fault.problem
-    assert fault.remedy == "Set control.dispatch_s to 30 or less."
+    assert f"{make}.{point}" in fault.remedy
+    site.replace("\nheat_pumps:\n", f"\nconfirmed_writes: [{make}.{point}]\nheat_pumps:\n")
+    estate = load_estate(site.file)
+    battery = estate.devices["A-battery"]
+    assert battery.profile.write_rule("battery_power_setpoint_w") is not None
+    assert battery.confirmed_writes == {point}
 
 
 def test_a_heat_pump_without_a_bus_is_steered_by_relays_once_their_wiring_is_confirmed(
