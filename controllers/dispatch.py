@@ -28,11 +28,11 @@ from controllers.comfort import (
 from controllers.events import FLOOR_MARGIN_K
 from controllers.following import (
     AHEAD,
-    AS_ASKED,
     BAND_K,
     IDLE_SHARE,
     SG_ENCOURAGED,
     SG_NORMAL,
+    ends_as_asked,
     lags,
     room_setpoint,
     steady,
@@ -332,7 +332,7 @@ def _urged(
     state: _Now,
 ) -> float:
     """Return the setpoint [°C] that starts a pump which should have started, else the least."""
-    own_c = state.snapshot.good(dwelling.heat_pump.device_id, "room_temperature_c", ROOM_MAX_AGE_S)
+    own_c = _own_room_c(dwelling, state)
     if own_c is None or room_c >= floor_c + AT_FLOOR_K + BAND_K:
         return planned.rule.low
     highest_c = floor_c + dwelling.comfort.ceiling_k + HOLD_K
@@ -341,6 +341,12 @@ def _urged(
         return urged
     # Between the two: as it was.
     return last.value if last is not None and last.value >= urged else planned.rule.low
+
+
+def _own_room_c(dwelling: Dwelling, state: _Now) -> float | None:
+    """Return the room as the heat pump's own thermostat sees it [°C], where it says so."""
+    pump = dwelling.heat_pump.device_id
+    return state.snapshot.good(pump, "room_temperature_c", ROOM_MAX_AGE_S)
 
 
 def _lost_k(dwelling: Dwelling, room_c: float, state: _Now) -> float:
@@ -382,9 +388,15 @@ def _planned(
     if by_room:
         value = room_setpoint(plan, step, heating, ahead, wanted, frame, dwelling)
         if not ahead and plan.cause[step] is not Cause.EVENT:
-            as_asked = plan.cause[step] in AS_ASKED
-            last = state.previous.get(frame.point_id)
-            value = whole_degrees(value, room_c, wanted, frame, as_asked=as_asked, last=last)
+            own_c = _own_room_c(dwelling, state)
+            value = whole_degrees(
+                value,
+                room_c if own_c is None else own_c,
+                wanted,
+                frame,
+                ends_c=ends_as_asked(plan, step, heating, wanted),
+                last=state.previous.get(frame.point_id),
+            )
     else:
         rises = float(plan.room_c[step]) > wanted.comfort_c + NEAR_FLOOR_K / 2
         behind = lags(room_c, wanted, plan.cause[step], state.previous.get(frame.point_id))

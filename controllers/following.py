@@ -17,9 +17,10 @@ IDLE_SHARE = 0.05
 COARSE_STEP_K = 0.5
 """A setpoint in coarser steps than this [K] is alternated between two of them."""
 FINE_K = 0.05
-SWING_K = 0.25
-"""So far above what is asked the lower of the two is written [K]; the upper one as soon as the
-room is `FINE_K` below, for a heat pump takes its time."""
+SWING_K = 0.3
+"""So far above what is asked the lower of the two is written [K]: together with the few
+hundredths that a room goes on, less than the half kelvin that the device's own thermostat lets
+it swing upwards."""
 COASTS_K = 0.3
 """A device of coarse steps heats again when coasting took the room so far below [K]."""
 SHORT_K = 0.4
@@ -73,33 +74,57 @@ def lags(room_c: float, wanted: Wanted, cause: Cause, last: Setpoint | None) -> 
 
 def whole_degrees(
     value: float,
-    room_c: float,
+    own_c: float,
     wanted: Wanted,
     frame: Intent,
     *,
-    as_asked: bool,
+    ends_c: float | None,
     last: Setpoint | None,
 ) -> float:
-    """Return a setpoint under which a device of coarse steps keeps the mean that is asked.
+    """Return a setpoint under which a device of coarse steps keeps what is asked.
 
-    Where the schedule lies between two steps of more than half a degree, the one above holds
-    until the room is a little warmer than asked, then the one below until it is just colder;
-    in between it stays as it was, so that each turn of the room takes one write. Where the
-    plan lets the room coast, the step below could let it coast too far: not past `COASTS_K`.
-    Never below the floor.
+    Where what is asked lies between two steps of more than half a degree, the one above holds
+    until the room is a little warmer than asked, then the one below until it is hardly warmer;
+    in between it stays as it was, so that each turn of the room takes one write. So the room
+    swings as high as under the device's own thermostat and no lower. Where the plan lets the
+    room coast, the step below could let it coast too far: not past `COASTS_K`. Never below
+    the floor.
+
+    Parameters
+    ----------
+    value
+        The setpoint as the plan has it, rounded to the device's steps [°C].
+    own_c
+        The room as the device's own thermostat sees it, where that is known [°C].
+    wanted, frame
+        What the resident asked for; how the device is written.
+    ends_c
+        The room at the end of the step where the plan heats to what is asked, the rise
+        before a warmer time included [°C]; ``None`` where it lets the room coast.
+    last
+        What the device was told before.
     """
     rule = frame.rule
     asked_c = max(wanted.comfort_c, wanted.floor_c + BAND_K)
-    lower, upper = down(asked_c, rule), up(asked_c, rule)
-    if rule.step <= COARSE_STEP_K or upper - asked_c < FINE_K or lower < wanted.floor_c:
+    held_c = asked_c if ends_c is None else max(asked_c, ends_c)
+    highest = max(down(wanted.ceiling_c, rule), up(wanted.comfort_c, rule))
+    lower, upper = down(held_c, rule), min(up(held_c, rule), highest)
+    if rule.step <= COARSE_STEP_K or upper - held_c < FINE_K or lower < wanted.floor_c:
         return value
-    if not as_asked:
-        return max(value, upper) if room_c <= asked_c - COASTS_K else value
-    if room_c >= asked_c + SWING_K:
+    if ends_c is None:
+        return max(value, upper) if own_c <= held_c - COASTS_K else value
+    if own_c >= held_c + SWING_K:
         return lower
-    if room_c <= asked_c - FINE_K or last is None or last.value != lower:
-        return max(value, upper)
+    if own_c <= held_c + FINE_K or last is None or last.value != lower:
+        return upper
     return lower
+
+
+def ends_as_asked(plan: HomePlan, step: int, heating: bool, wanted: Wanted) -> float | None:
+    """Return where a step leads that heats as asked [°C]; ``None`` where the room coasts."""
+    if plan.cause[step] not in AS_ASKED:
+        return None
+    return float(plan.room_c[step]) if heating else wanted.comfort_c
 
 
 def steady(dwelling: Dwelling, wanted: Wanted, frame: Intent) -> float:

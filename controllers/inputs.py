@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from ems.domain.credits import CHEAPER_SHARE
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import ControlRules
 from ems.domain.forecasts import FloatArray, Forecast
@@ -22,6 +23,9 @@ from ems.domain.time import HALF_HOUR_S, floor_to, require_utc
 
 UNKNOWN_PRICE_GBP_PER_KWH = 0.15
 """Stands in where a tariff has no rate at all: flat, so that nothing is shifted for it."""
+RISES_WITHIN_S = 7200.0
+"""A home that gains nothing by heating ahead is warmed for a warmer time from so long before
+it on [s]."""
 
 
 @dataclass(slots=True)
@@ -173,6 +177,22 @@ def carbon_rates(
         )
         grams[missing] = float(np.median(grams[~missing]))
     return np.asarray(grams * rules.carbon_gbp_per_t / 1e6, dtype=np.float64)
+
+
+def without_gain_ahead(
+    price: FloatArray, comfort_c: FloatArray, ceiling_c: FloatArray, step_s: float
+) -> FloatArray:
+    """Return the ceiling of a home that pays its own supplier [°C], shape (steps,).
+
+    At one rate all along, heating ahead would cost its tenant and save others: such a home is
+    warmed for its own schedule alone, from `RISES_WITHIN_S` before a warmer time on.
+    """
+    if float(np.max(price)) > float(np.min(price)) * (1.0 + CHEAPER_SHARE):
+        return ceiling_c
+    ahead = max(1, round(RISES_WITHIN_S / step_s))
+    padded = np.concatenate([comfort_c, np.full(ahead, comfort_c[-1])])
+    soon = np.lib.stride_tricks.sliding_window_view(padded, ahead + 1).max(axis=1)
+    return np.asarray(np.minimum(soon, np.maximum(ceiling_c, comfort_c)), dtype=np.float64)
 
 
 def _at(values: FloatArray, index: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:

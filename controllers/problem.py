@@ -17,7 +17,8 @@ import numpy as np
 
 from controllers.comfort import wanted_at
 from controllers.events import event_problem, participants, rested_floor_c
-from controllers.inputs import Horizon, carbon_rates, peak_charges
+from controllers.inputs import Horizon, carbon_rates, peak_charges, without_gain_ahead
+from controllers.room import Room, coasting_ceiling, thermostat_path
 from ems.domain.estate import Actuator, Battery, Block, ControlRules, Dwelling, Supply
 from ems.domain.events import FlexEvent
 from ems.domain.forecasts import FloatArray, Forecast
@@ -147,7 +148,16 @@ def build_problem(
             bought if pooled else horizon.rates(dwelling.meter.tariff, f"tariff of {dwelling.id}")
         )
         wish = held.get(dwelling.id)
-        home = _home(dwelling, room_c, estimate, base_w, price, wish, setting)
+        home = _home(
+            dwelling,
+            room_c,
+            estimate,
+            base_w,
+            price,
+            wish,
+            setting,
+            alone=not pooled and not events,
+        )
         wishing = wish is not None and wish.holds_at(now)
         if events and (wishing or dwelling.id in touched):
             home = _left_alone(home, setting.horizon.step_s)
@@ -284,23 +294,6 @@ def _wanted(
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Room:
-    """The room's equation over one step, as in :mod:`controllers.stacked`."""
-
-    decay: float
-    gain_k_per_w: float
-    drift_k: FloatArray
-
-    @classmethod
-    def of(
-        cls, loss_w_per_k: float, capacity_j_per_k: float, step_s: float, free: FloatArray
-    ) -> _Room:
-        """``free`` is outdoor temperature plus free heat over loss [°C], shape (steps,)."""
-        decay = math.exp(-step_s * loss_w_per_k / capacity_j_per_k)
-        return cls(decay, (1.0 - decay) / loss_w_per_k, (1.0 - decay) * free)
-
-
 def _home(
     dwelling: Dwelling,
     room_c: float,
@@ -309,15 +302,20 @@ def _home(
     price: FloatArray,
     wish: Wish | None,
     setting: _Setting,
+    *,
+    alone: bool,
 ) -> HomeProblem:
+    """Return a home's part; ``alone``: it pays its own supplier and no event is near."""
     loss = max(estimate.loss_w_per_k, 1.0)
     capacity = max(estimate.capacity_j_per_k, 1e5)
     free_heat = _free_heat_w(dwelling, estimate, setting)
     efficiency, heat_max = _pump(dwelling, base[1], setting)
     floor, comfort, ceiling = _wanted(dwelling, wish, setting)
-    room = _Room.of(loss, capacity, setting.horizon.step_s, setting.outdoor_c + free_heat / loss)
+    if alone:
+        ceiling = without_gain_ahead(price, comfort, ceiling, setting.horizon.step_s)
+    room = Room.of(loss, capacity, setting.horizon.step_s, setting.outdoor_c + free_heat / loss)
     if dwelling.heat_pump.actuator is Actuator.SG_READY:
-        floor = _thermostat_path(room, room_c, comfort, heat_max)
+        floor = thermostat_path(room, room_c, comfort, heat_max)
     else:
         floor = np.minimum(floor + _margin_k(estimate, floor, setting), np.maximum(comfort, floor))
     return HomeProblem(
@@ -329,7 +327,7 @@ def _home(
         free_heat_w=free_heat,
         floor_c=floor,
         comfort_c=comfort,
-        ceiling_c=_coasting_ceiling(room, room_c, ceiling),
+        ceiling_c=coasting_ceiling(room, room_c, ceiling),
         heat_max_w=heat_max,
         cop=efficiency,
         base_w=base[0],
@@ -342,44 +340,9 @@ def _home(
 def _left_alone(home: HomeProblem, step_s: int) -> HomeProblem:
     """Return a home that no event makes rest: its resident's wish is its floor."""
     loss, capacity = home.loss_w_per_k, home.capacity_j_per_k
-    room = _Room.of(loss, capacity, step_s, home.outdoor_c + home.free_heat_w / loss)
-    path = _thermostat_path(room, home.room_c, home.comfort_c, home.heat_max_w)
+    room = Room.of(loss, capacity, step_s, home.outdoor_c + home.free_heat_w / loss)
+    path = thermostat_path(room, home.room_c, home.comfort_c, home.heat_max_w)
     return replace(home, floor_c=path)
-
-
-def _thermostat_path(
-    room: _Room, start_c: float, comfort: FloatArray, heat_max: FloatArray
-) -> FloatArray:
-    """Return the least temperature that the home's own thermostat lets it have [°C].
-
-    An SG Ready heat pump cannot be made to coast: its thermostat heats as soon as the room
-    is below the schedule, as fast as it can. Where the room is colder than that now, the
-    path is its way back.
-    """
-    path = np.empty(comfort.size)
-    now_c = start_c
-    for step in range(comfort.size):
-        hottest = (
-            room.decay * now_c + room.gain_k_per_w * heat_max[step] + float(room.drift_k[step])
-        )
-        now_c = min(hottest, float(comfort[step]))
-        path[step] = now_c
-    return path
-
-
-def _coasting_ceiling(room: _Room, start_c: float, ceiling: FloatArray) -> FloatArray:
-    """Return the ceiling, raised to what a room that was allowed before it coasts down to.
-
-    A room at yesterday evening's 21 °C is not above a ceiling only because the schedule has
-    fallen; nor is one that the sun or its resident made warm.
-    """
-    result = np.empty(ceiling.size)
-    allowed = start_c
-    for step in range(ceiling.size):
-        coasting = room.decay * allowed + float(room.drift_k[step])
-        allowed = max(float(ceiling[step]), coasting)
-        result[step] = allowed
-    return result
 
 
 def _margin_k(estimate: ThermalEstimate, floor_c: FloatArray, setting: _Setting) -> FloatArray:

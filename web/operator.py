@@ -15,6 +15,7 @@ from web.block_charts import (
     solar_chart,
 )
 from web.condition import look
+from web.credits import block_credit
 from web.device_queries import DeviceFilter, device_rows, device_view
 from web.home_queries import home_view, homes_now
 from web.queries import block_now, estate_view, named_tariffs, prices_of, snapshot
@@ -61,6 +62,7 @@ def block(block_id: str) -> str:
         feeder=fine_feeder_chart(here.estate, here.store, here.planned, found, span, now),
         charts=[chart for chart in charts if chart is not None],
         prices=prices,
+        credit=block_credit(here.estate, here.store, found, now),
         lost=[state for state in condition.of_block(found.id) if state.is_lost],
         statuses=STATUSES,
     )

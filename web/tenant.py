@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template
 
 from ems.domain.estate import Dwelling
+from web.credits import home_credit
 from web.security import note_view, own_home_only
 from web.site import find_home, site
 from web.tenant_queries import heating_view, past_view, today_view, warmth_view
@@ -25,7 +26,8 @@ def today(dwelling_id: str) -> str:
     here = site()
     home = _home(dwelling_id)
     view = today_view(here.estate, here.store, home, here.now())
-    return render_template("tenant/today.html", view=view, home=home, tab="today")
+    credit = home_credit(here.estate, here.store, home, here.now())
+    return render_template("tenant/today.html", view=view, credit=credit, home=home, tab="today")
 
 
 @blueprint.get("/past")

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "readings": ("ems.cli.readings", "readings"),
     "plan": ("ems.cli.plan", "plan"),
     "forecast": ("ems.cli.forecast", "forecast"),
+    "credits": ("ems.cli.credits", "credits"),
     "flags": ("ems.cli.flags", "flags"),
     "setpoints": ("ems.cli.setpoints", "setpoints"),
     "events": ("ems.cli.events", "events"),

@@ -8,9 +8,10 @@ the tenant's rate. A home whose own rate is lower now than later gains by itself
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from ems.domain.setpoints import Cause
 
@@ -34,6 +35,8 @@ class TenantCredit:
         What it is owed for them.
     until
         End of the last half-hour that is counted (UTC): none counts twice.
+    cost_gbp
+        What that electricity cost at the home's own rate.
     """
 
     dwelling_id: str
@@ -41,6 +44,39 @@ class TenantCredit:
     ahead_kwh: float
     credit_gbp: float
     until: datetime
+    cost_gbp: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CreditSum:
+    """Credits of several days or homes: electricity [kWh], its cost and what is owed [£]."""
+
+    ahead_kwh: float
+    cost_gbp: float
+    credit_gbp: float
+
+    @classmethod
+    def of(cls, parts: Iterable[CreditSum | TenantCredit]) -> CreditSum:
+        """Return several sums or days together."""
+        known = list(parts)
+        return cls(
+            math.fsum(each.ahead_kwh for each in known),
+            math.fsum(each.cost_gbp for each in known),
+            math.fsum(each.credit_gbp for each in known),
+        )
+
+
+def credits_between(kept: Iterable[TenantCredit], first: date, last: date) -> CreditSum:
+    """Return the sum of credits of local days ``first`` to ``last``, both included.
+
+    Examples
+    --------
+    >>> one = TenantCredit("A-01", "2023-12-01", 2.0, 0.08, datetime(2023, 12, 2), 0.32)
+    >>> credits_between([one, one], date(2023, 12, 1), date(2023, 12, 31))
+    CreditSum(ahead_kwh=4.0, cost_gbp=0.64, credit_gbp=0.16)
+    """
+    days = first.isoformat(), last.isoformat()
+    return CreditSum.of(each for each in kept if days[0] <= each.day <= days[1])
 
 
 def credit_rate_gbp_per_kwh(

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from ems.domain.credits import TenantCredit, credit_rate_gbp_per_kwh
+from ems.domain.credits import (
+    CreditSum,
+    TenantCredit,
+    credit_rate_gbp_per_kwh,
+    credits_between,
+)
 from ems.domain.estate import Block, Dwelling, Estate, Supply
 from ems.domain.plans import Schedule
 from ems.domain.points import PointId
@@ -17,6 +22,17 @@ LOOKS_AHEAD = timedelta(hours=12)
 """So far ahead a home's own rates say whether it gains by itself."""
 IN_FORCE_AFTER = timedelta(minutes=5)
 """A plan issued so long after a half-hour began still counts for it."""
+
+
+def may_be_credited(estate: Estate, block: Block) -> bool:
+    """Return whether a block's homes are credited: where the landlord buys for all."""
+    return block.supply is Supply.BOUNDARY and estate.control.ahead_credit_pct > 0
+
+
+def credited(store: Store, dwelling_id: str, first: date, last: date) -> CreditSum:
+    """Return what a home was credited on the local days ``first`` to ``last``."""
+    kept = store.all_kept(TenantCredit, subject=dwelling_id)
+    return credits_between((each.record for each in kept), first, last)
 
 
 class Crediting:
@@ -36,10 +52,8 @@ class Crediting:
         """Credit the last closed half-hour; once, however often this is called."""
         start = floor_to(now) - HALF_HOUR
         share = self._estate.control.ahead_credit_pct / 100.0
-        if share <= 0:
-            return
         for block in self._estate.blocks:
-            if block.supply is not Supply.BOUNDARY:
+            if not may_be_credited(self._estate, block):
                 continue  # each home pays its own supplier, and is planned at its own rate
             plan = self._plan_of(block, start)
             if plan is not None:
@@ -59,7 +73,7 @@ class Crediting:
         step = plan.index_at(start)
         if step is None:
             return
-        rates = {}
+        rates: dict[str, tuple[float, float]] = {}
         for home in block.dwellings:
             planned = plan.home(home.id)
             if planned is None:
@@ -68,7 +82,7 @@ class Crediting:
             own = self._rates(home, start)
             rate = credit_rate_gbp_per_kwh(planned.cause[step], heating, own, share)
             if rate > 0:
-                rates[home.id] = rate
+                rates[home.id] = (own[0], rate)
         points = {
             home.id: PointId(home.heat_pump.device_id, "heating_power_w")
             for home in block.dwellings
@@ -95,7 +109,11 @@ class Crediting:
                 break
         return found
 
-    def _add(self, dwelling_id: str, start: datetime, kwh: float, rate: float) -> None:
+    def _add(
+        self, dwelling_id: str, start: datetime, kwh: float, rates: tuple[float, float]
+    ) -> None:
+        """Add a half-hour's electricity [kWh] at the home's rate and the credited one [£/kWh]."""
+        paid, rate = rates
         day = start.astimezone(self._estate.zone).date().isoformat()
         key = f"{dwelling_id}/{day}"
         kept = self._store.kept(TenantCredit, key)
@@ -109,5 +127,6 @@ class Crediting:
             kwh + (0.0 if before is None else before.ahead_kwh),
             kwh * rate + (0.0 if before is None else before.credit_gbp),
             end,
+            kwh * paid + (0.0 if before is None else before.cost_gbp),
         )
         self._store.keep(record, key=key, subject=dwelling_id, at=end)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from controllers.linear import HighsPlanner
 from ems.domain.errors import InvalidInputError
 from ems.domain.plans import BatteryPlan, HomePlan
+from ems.domain.points import PointId
 from ems.domain.setpoints import Cause
 from ems.domain.wishes import Wish, WishKind
 
@@ -97,24 +98,50 @@ def test_heating_ahead_aims_at_the_top_of_the_rise_but_not_over_the_ceiling(lab,
     assert by_device(lab.dispatch(schedule=plan))["A-04-hp"].value == 21.0
 
 
+def told_with(lab, schedule, **plan):
+    """Return what A-03 is told at a room temperature, one after the other."""
+    block = lab.estate().block("A")
+    planned = with_home(schedule, "A-03", **plan)
+    previous = {}
+
+    def told(room_c, *, own_c=None):
+        own = {PointId("A-03-hp", "room_temperature_c"): own_c}
+        seen = lab.readings(block, lab.start, rooms={"A-03": room_c}, changes=own)
+        made = lab.dispatch(schedule=planned, snapshot=seen, previous=previous)
+        setpoint = by_device(made)["A-03-hp"]
+        previous[setpoint.point_id] = setpoint
+        return setpoint.value
+
+    return told
+
+
 def test_whole_degrees_take_turns_so_that_the_room_has_the_half_that_is_asked(lab, schedule):
     """A-03 takes whole degrees and asks for 20.5 °C at noon."""
-    block = lab.estate().block("A")
-    plan = with_home(schedule, "A-03", heat_w=1500, room_c=20.5, cause=Cause.SCHEDULE)
-
-    def told(room_c, previous):
-        seen = lab.readings(block, lab.start, rooms={"A-03": room_c})
-        return by_device(lab.dispatch(schedule=plan, snapshot=seen, previous=previous))["A-03-hp"]
-
-    previous, values = {}, []
-    for room_c in (20.2, 20.6, 20.8, 20.6, 20.5, 20.44, 20.6):
-        setpoint = told(room_c, previous)
-        previous = {setpoint.point_id: setpoint}
-        values.append(setpoint.value)
-    # Up until a quarter above, down until it is just below, and as it was in between.
-    assert values == [21.0, 21.0, 20.0, 20.0, 20.0, 21.0, 21.0]
+    as_asked = {"heat_w": 1500, "room_c": 20.5, "cause": Cause.SCHEDULE}
+    told = told_with(lab, schedule, **as_asked)
+    values = [told(room_c) for room_c in (20.2, 20.6, 20.75, 20.85, 20.7, 20.6, 20.54, 20.7)]
+    # Up until it is well above, down until it is hardly above, and as it was in between: never
+    # lower than its own thermostat would let it go.
+    assert values == [21.0, 21.0, 21.0, 20.0, 20.0, 20.0, 21.0, 21.0]
     # After a restart, whatever was told before, a room between the two is kept warm.
-    assert told(20.6, {}).value == 21.0
+    assert told_with(lab, schedule, **as_asked)(20.7) == 21.0
+
+
+def test_whole_degrees_take_turns_by_what_the_pumps_own_sensor_reads(lab, schedule):
+    """Its thermostat starts at its own reading, wherever another sensor hangs."""
+    told = told_with(lab, schedule, heat_w=1500, room_c=20.5, cause=Cause.SCHEDULE)
+    assert told(20.85, own_c=20.7) == 21.0
+    assert told(20.85, own_c=20.9) == 20.0
+    assert told(20.7, own_c=20.5) == 21.0
+
+
+def test_the_rise_before_a_warmer_time_is_not_held_down_to_the_schedule_of_now(lab, schedule):
+    """Full power towards 21.9 °C while 20.5 °C is asked: no turn back to 20 °C on the way."""
+    told = told_with(lab, schedule, heat_w=4000, room_c=21.9, cause=Cause.SCHEDULE)
+    assert [told(room_c) for room_c in (20.6, 21.0, 21.6)] == [22.0, 22.0, 22.0]
+    # Where the step is to end at 20.8 °C, that is what the room swings above.
+    told = told_with(lab, schedule, heat_w=4000, room_c=20.8, cause=Cause.SCHEDULE)
+    assert [told(room_c) for room_c in (20.6, 21.0, 21.15, 20.84)] == [21.0, 21.0, 20.0, 21.0]
 
 
 def test_an_sg_ready_home_far_below_its_schedule_is_helped_until_it_is_near(lab, schedule):

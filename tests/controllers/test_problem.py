@@ -74,6 +74,20 @@ def test_a_ceiling_follows_a_room_that_coasts(lab):
     assert schedule.gave_way == ()
 
 
+def test_a_home_at_one_rate_of_its_own_is_warmed_for_its_own_schedule_alone(lab):
+    """B-15 pays its own supplier 15.1p at all hours; B-06 a price of every half-hour."""
+    problem = lab.demo_problem("B", snapshot=lab.readings(lab.estate().block("B"), lab.start))
+    flat, dynamic = home_of(problem, "B-15"), home_of(problem, "B-06")
+    assert np.ptp(flat.price_gbp_per_kwh) == 0.0 < np.ptp(dynamic.price_gbp_per_kwh)
+    # Both ask for 19 °C from 17:00, ten half-hours after noon, to 22:00; B-06 may be 21 °C.
+    assert flat.comfort_c[8] == dynamic.comfort_c[8] == 18.0
+    assert flat.ceiling_c[11:20] == pytest.approx(19.0)
+    assert np.all(dynamic.ceiling_c >= dynamic.comfort_c + 1.9)
+    # Where the landlord buys for all, tenants are credited instead.
+    pooled = home_of(lab.demo_problem("A"), "A-08")
+    assert np.all(pooled.ceiling_c >= pooled.comfort_c + 0.9)
+
+
 @pytest.mark.parametrize("day", [date(2024, 3, 31), date(2024, 10, 27), date(2024, 6, 1)])
 def test_days_on_which_clocks_change_keep_their_local_times(lab, day):
     start, end = local_day_bounds(day, lab.zone)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from ems.domain.credits import TenantCredit
 from ems.domain.points import PointId
 from ems.domain.readings import Quality, Reading
 
@@ -253,3 +254,23 @@ def test_a_new_estate_says_what_is_not_there_yet(empty_world) -> None:
     assert "This device has not answered yet." in words(
         empty_world, "olive", "/estate/devices/A-07-hp"
     )
+
+
+def test_what_heating_ahead_cost_and_gives_back_is_shown_where_the_landlord_buys(
+    make_world,
+) -> None:
+    """A-07 was credited today and yesterday, A-01 today; B-07 pays its own supplier."""
+    world = make_world()
+    now = world.clock.now()
+    nothing = "Nothing has been credited to you this month"
+    assert nothing in words(world, "tess", "/homes/A-07")
+    for home, day, kwh in (("A-07", 5, 2.0), ("A-07", 4, 3.0), ("A-01", 5, 10.0)):
+        record = TenantCredit(home, f"2023-12-{day:02d}", kwh, kwh * 0.04, now, kwh * 0.16)
+        world.store.keep(record, key=f"{home}/{record.day}", subject=home, at=now)
+    shown = words(world, "tess", "/homes/A-07")
+    assert "Today heating ahead took 2.0 kWh, which cost you £0.32: you get £0.08 back" in shown
+    assert "This month so far it cost you £0.80, and you get £0.20 back" in shown
+    assert "get back for heating ahead" not in words(world, "bob", "/homes/B-07")
+    block = words(world, "olive", "/estate/blocks/A")
+    assert "£0.48 today, £0.60 this month so far (25% of what 15.0 kWh cost them)" in block
+    assert "Owed to these tenants" not in words(world, "olive", "/estate/blocks/B")
