@@ -272,7 +272,8 @@ def with_promises(
 
     Base load is the newest forecast's, so that only what can be steered is asked to change.
     Promises of one direction that overlap add up. For a turn-down the battery keeps what homes
-    would have to give, as far as plans count on them, for homes may give less.
+    would have to give, as far as plans count on them, for homes may give less. A turn-up is the
+    battery's alone where there is one: homes that heat ahead in it would draw less before it ends.
 
     Parameters
     ----------
@@ -289,7 +290,9 @@ def with_promises(
             asked.append(each)
             continue
         sign = 1.0 if event.request.direction is Direction.DOWN else -1.0
-        homes = [home for home in problem.homes if home.dwelling_id in each.participants]
+        taking = frozenset[str]() if sign < 0 and each.battery else each.participants
+        homes = [home for home in problem.homes if home.dwelling_id in taking]
+        loose = each.uncontrolled_w if taking else np.zeros(len(instants))
         limit, reserve_wh = each.limit_w.copy(), 0.0
         for step, instant in enumerate(instants):
             slot = slot_at(found, instant)
@@ -298,13 +301,16 @@ def with_promises(
             alike = [one for one in events if one.request.direction is event.request.direction]
             asked_w = sum(promised_w(one, instant) for one in alike)
             asked_w += margin_w(event, instant, len(each.participants))
-            flow = found.heating_w[slot] + (found.battery_w[slot] if each.battery else 0.0)
+            flow = found.battery_w[slot] if each.battery else 0.0
+            flow += found.heating_w[slot] if taking else 0.0
             for home in homes:
                 water = 0.0 if home.hot_water_w is None else float(home.hot_water_w[step])
                 flow += float(home.base_w[step]) - water
-            limit[step] = flow + float(each.uncontrolled_w[step]) - sign * asked_w
+            limit[step] = flow + float(loose[step]) - sign * asked_w
             reserve_wh += min(found.heating_w[slot], asked_w) * float(problem.step_s[step]) / 3600.0
-        asked.append(replace(each, limit_w=limit, reserve_wh=reserve_wh if sign > 0 else 0.0))
+        kept_wh = reserve_wh if sign > 0 else 0.0
+        mine = replace(each, participants=taking, uncontrolled_w=loose)
+        asked.append(replace(mine, limit_w=limit, reserve_wh=kept_wh))
     return replace(problem, events=tuple(asked))
 
 
@@ -352,6 +358,7 @@ def undisturbed(
         heating_w=tuple(float(expected[step]) for step in steps),
         battery_w=tuple(float(battery[step]) for step in steps),
         block_import_w=tuple(float(schedule.import_w[step]) for step in steps),
+        homes=sum(home.dwelling_id in taking_part for home in schedule.homes),
     )
 
 

@@ -8,9 +8,10 @@ by a plan kept from before, to so much less (or more) as is promised, with a mar
 
 ``homes`` is what the meters show that homes give for certain: their heat pumps draw so much
 less than the least they would have drawn. It is never negative: to make a home rest does not
-make it draw more, but for its coming and going, which the margin covers. The margin gives way
-first where the battery could not keep it to the end; where it cannot keep the promise either,
-homes rest more.
+make it draw more, but for its coming and going, which the margin covers. For a turn-up homes
+count for nothing beside a battery: that they draw much may be the morning's doing. The margin
+gives way first where the battery could not keep it to the end; where it cannot keep the
+promise either, homes rest more.
 """
 
 from __future__ import annotations
@@ -82,17 +83,20 @@ def _keeping(block: Block, targets: Sequence[Target], snapshot: Snapshot, now: d
     with_battery = [target for target in targets if target.event.battery_takes_part]
     if known is None or slot is None:
         return _by_reference(block, most, bool(with_battery), homes_w, promised, margin)
+    # Homes that were not planned then, or dropped out since, count like the mean of the others.
+    share = len(most.homes) / known.homes if known.homes else 1.0
     if down:
         least = known.heating_low_w[slot] if known.heating_low_w else known.heating_w[slot]
-        given = 0.0 if pumps_w is None else least - pumps_w
+        given = 0.0 if pumps_w is None else share * least - pumps_w
     else:
         most_w = known.heating_high_w[slot] if known.heating_high_w else known.heating_w[slot]
-        given = 0.0 if pumps_w is None else pumps_w - most_w
+        given = 0.0 if pumps_w is None else pumps_w - share * most_w
     if not with_battery or block.battery is None:
         return Keeping(tuple(targets), None, promised - given)
     kept, short = _affordable_w(block, with_battery, snapshot, now, margin)
-    ask = Ask(down, known.battery_w[slot], promised + kept, given)
-    return Keeping(tuple(targets), ask, short - max(given, 0.0))
+    sure = max(given, 0.0) if down else 0.0
+    ask = Ask(down, known.battery_w[slot], promised + kept, sure)
+    return Keeping(tuple(targets), ask, short - sure)
 
 
 def _by_reference(

@@ -247,7 +247,7 @@ def compare(
     asked_at: datetime,
     requests: Callable[[Side], Sequence[FlexRequest]],
     until: datetime,
-    meanwhile: Callable[[Side, Sequence[str]], None] | None = None,
+    meanwhile: Callable[[Side, list[str]], None] | None = None,
 ) -> tuple[Side, Side, list[TrueDelivery]]:
     """Run the same hours with and without events.
 
@@ -260,7 +260,8 @@ def compare(
     requests
         What to ask for, from what is available then in the run that has events.
     meanwhile
-        May run it further and withdraw or replace events, given the ids of those accepted.
+        May run it further, withdraw or replace events and ask for more, given the ids of those
+        accepted, to which it adds.
 
     Returns
     -------
@@ -293,7 +294,8 @@ def delivered(event: FlexEvent, held: Trace, plain: Trace, since: datetime) -> T
     since
         When the event was asked for: the comparison begins with the next half-hour.
     """
-    until = event.request.end + RECOVERY
+    end = event.ended_at or event.request.end
+    until = end + RECOVERY
     start = event.request.start - (event.request.start - since) // HALF_HOUR * HALF_HOUR
     slots = []
     with_w, without_w = held.participants_w(event), plain.participants_w(event)
@@ -305,7 +307,7 @@ def delivered(event: FlexEvent, held: Trace, plain: Trace, since: datetime) -> T
     promised = [
         (sign * slot.less_w, 2.0 * instructed_wh(event, slot.start, slot.start + HALF_HOUR))
         for slot in slots
-        if slot.start + HALF_HOUR <= (event.ended_at or event.request.end)
+        if slot.start + HALF_HOUR <= end
     ]
     inside = [(less, asked) for less, asked in promised if asked > 0]
     block = event.request.block_id
@@ -315,8 +317,8 @@ def delivered(event: FlexEvent, held: Trace, plain: Trace, since: datetime) -> T
         delivered_kwh=sum(max(less, 0.0) for less, _ in inside) / 2000.0,
         least_ratio=min((less / asked for less, asked in inside), default=math.nan),
         net_kwh=sum(slot.less_w for slot in slots) / 2000.0,
-        peak_with_w=_peak_w(held, block, event.request.end),
-        peak_without_w=_peak_w(plain, block, event.request.end),
+        peak_with_w=_peak_w(held, block, end),
+        peak_without_w=_peak_w(plain, block, end),
         highest_minute_w=float(held.block_w(block)[held.rows(since, until)].max()),
     )
 

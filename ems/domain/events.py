@@ -174,6 +174,8 @@ class Undisturbed:
     heating_low_w, heating_high_w
         What those heat pumps draw at least and at most, at the stated confidence [W]; empty
         where that is not known.
+    homes
+        Of how many homes the heat pumps are; 0 where that was not kept.
     """
 
     event_id: str
@@ -184,6 +186,7 @@ class Undisturbed:
     block_import_w: tuple[float, ...]
     heating_low_w: tuple[float, ...] = ()
     heating_high_w: tuple[float, ...] = ()
+    homes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

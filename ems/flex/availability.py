@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from ems.domain.events import Direction
 from ems.domain.forecasts import FloatArray
@@ -87,6 +88,7 @@ class BlockFlex:
     ``current`` is the place of the running half-hour: what lies before it has passed.
     ``margin_down_w`` and ``margin_up_w`` are kept back in each half-hour [W], scalars or of
     shape (slots,); ``load_doubt_w`` is what homes may draw beyond the plan [W], likewise.
+    Where ``busy`` other events run or homes come back, nothing can be charged for this one.
     """
 
     block_id: str
@@ -101,6 +103,7 @@ class BlockFlex:
     margin_up_w: FloatArray | float = 0.0
     load_doubt_w: FloatArray | float = 0.0
     home_share: float = 1.0
+    busy: npt.NDArray[np.bool_] | bool = False
 
     def margin_w(self, direction: Direction, first: int, count: int) -> FloatArray:
         """Return what is kept back in ``count`` half-hours from ``first`` [W]."""
@@ -206,7 +209,8 @@ def _battery_bounds(
             battery.max_charge_w - battery.power_w[before],
             flex.import_limit_w - _heaviest_w(flex)[before],
         )
-        top_up = float(np.maximum(spare, 0.0).sum()) * STEP_H * efficiency
+        free = ~np.broadcast_to(np.asarray(flex.busy, dtype=bool), (flex.slots,))[before]
+        top_up = float(np.maximum(spare * free, 0.0).sum()) * STEP_H * efficiency
         fullest = float(battery.energy_wh[before].max(initial=battery.min_wh))
         headroom = max(battery.max_wh - max(fullest, float(battery.energy_wh[span].max())), 0.0)
         stored = stored + min(top_up, headroom)

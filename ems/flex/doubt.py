@@ -29,9 +29,9 @@ UNKNOWN_PER_HOME_W = 120.0
 UNKNOWN_BATTERY_SHARE = 0.15
 """Either way, of a working battery's power; a resting one has none."""
 STEEPEST = 1.5
-SHARED = 0.4
+SHARED = 0.7
 """Of the heat pumps' doubt, so much is between two runs that differ by an event alone: they
-come and go at other minutes."""
+come and go at other minutes, even where the event leaves them alone."""
 LEAST_PER_HOME_W = 50.0
 WORKS_W = 500.0
 NEAR = 3

@@ -72,9 +72,14 @@ class Offers:
         self._away = away
 
     def availability(
-        self, block_id: str, start: datetime, finish: datetime, now: datetime
+        self,
+        block_id: str,
+        start: datetime,
+        finish: datetime,
+        now: datetime,
+        events: Sequence[FlexEvent] = (),
     ) -> Availability:
-        """Return what a block could do in [start, finish), at the forecast's 10 %.
+        """Return what a block could do in [start, finish) beside ``events``.
 
         Raises
         ------
@@ -83,7 +88,7 @@ class Offers:
         NoPlanError
             Without a fresh plan.
         """
-        found = self._flexibility(self.block(block_id), now)
+        found = self._flexibility(self.block(block_id), now, events)
         flex = found.flex
         first = max(round((floor_to(start) - flex.start) / HALF_HOUR), 0)
         last = round((floor_to(finish) - flex.start) / HALF_HOUR)
@@ -131,9 +136,12 @@ class Offers:
             )
         return product
 
-    def _flexibility(self, block: Block, now: datetime, event_id: str = "") -> Flexibility:
+    def _flexibility(
+        self, block: Block, now: datetime, events: Sequence[FlexEvent], event_id: str = ""
+    ) -> Flexibility:
         away = self._away(now, event_id)
-        return flexibility(self._estate, self._store, block, now, away)
+        others = [event for event in events if event.id != event_id]
+        return flexibility(self._estate, self._store, block, now, away, others)
 
     def offer(
         self, request: FlexRequest, events: Sequence[FlexEvent], now: datetime, number: int
@@ -156,10 +164,9 @@ class Offers:
         """
         block, product = self.block(request.block_id), self._product(request)
         check(request, block, product, now, least_w=self._least_w)
-        found = self._flexibility(block, now)
+        found = self._flexibility(block, now, events)
         first, count = _window(found, request.start, request.end)
-        taken = promised_w(events, request, found.issued_at)
-        available = sustained_w(found.flex, request.direction, first, count) - taken
+        available = _available_w(found, request, events, first, count)
         margin = found.flex.margin_w(request.direction, first, count)
         offer = self._decide(request, available, product, margin)
         event_id = f"{now:%Y%m%dT%H%M%S}-{block.id}-{number}"
@@ -246,11 +253,10 @@ class Offers:
             running_since=event.request.start if running else None,
             least_w=self._least_w,
         )
-        found = self._flexibility(block, now, event.id)
+        found = self._flexibility(block, now, events, event.id)
         since = max(floor_to(now), request.start) if running else request.start
         first, count = _window(found, since, request.end)
-        taken = promised_w(events, request, found.issued_at, event.id)
-        available = sustained_w(found.flex, request.direction, first, count) - taken
+        available = _available_w(found, request, events, first, count, event.id)
         if found.issued_at >= event.received_at and request.direction is event.request.direction:
             # The plan spends on this event already: that can be spent on it again.
             shared = min(event.request.end, request.end) - max(event.request.start, since)
@@ -294,19 +300,35 @@ def _window(found: Flexibility, start: datetime, finish: datetime) -> tuple[int,
     return first, count
 
 
+def _available_w(
+    found: Flexibility,
+    request: FlexRequest,
+    events: Sequence[FlexEvent],
+    first: int,
+    count: int,
+    except_id: str = "",
+) -> float:
+    """Return what is left for a request beside other events [W]."""
+    taken = promised_w(events, request, found.issued_at, except_id)
+    whole = sustained_w(found.flex, request.direction, first, count)
+    # What the others take of a battery is taken off there already.
+    return whole - taken if found.flex.battery is None else whole
+
+
 def _reference(event_id: str, found: Flexibility, first: int, count: int) -> EventReference:
     span = slice(first, first + count)
     flex = found.flex
     planned = sum((home.power_w for home in flex.homes), found.water_w)
     share = len(flex.homes) / max(len(flex.homes) + len(found.left_out), 1)
-    expected = found.doubt.heating_w(planned, share)[1]
+    heating = found.doubt.heating_w(planned, share)[1]
     # What plans have missed lately is shared out evenly: it is known of the block only.
-    missed = (expected - planned) / max(len(flex.homes), 1)
+    missed = (heating - planned) / max(len(flex.homes), 1)
+    homes = {home.dwelling_id: home.base_w + home.power_w for home in flex.homes}
     return EventReference(
         event_id,
         {
-            home.dwelling_id: tuple((home.base_w + home.power_w + missed)[span].tolist())
-            for home in flex.homes
+            name: tuple((expected + missed)[span].tolist())
+            for name, expected in sorted((homes | dict(found.absent_w)).items())
         },
         () if flex.battery is None else tuple(flex.battery.power_w[span].tolist()),
     )

@@ -174,7 +174,7 @@ class EventDesk:
     def availability(
         self, block_id: str, start: datetime, finish: datetime, now: datetime
     ) -> Availability:
-        """Return what a block could do in [start, finish), at the forecast's 10 %.
+        """Return what a block could do in [start, finish) beside the events in force.
 
         Raises
         ------
@@ -183,7 +183,7 @@ class EventDesk:
         NoPlanError
             Without a fresh plan.
         """
-        return self._offers.availability(block_id, start, finish, now)
+        return self._offers.availability(block_id, start, finish, now, self.in_force(now))
 
     def free_homes(self, block: Block, now: datetime, event_id: str = "") -> tuple[str, ...]:
         """Return the homes of a block that could take part now: in nobody's hands, and online."""

@@ -10,11 +10,13 @@ import numpy as np
 
 from ems.domain.errors import RetryableError
 from ems.domain.estate import Actuator, Battery, Block, Dwelling, Estate, Supply
+from ems.domain.events import FlexEvent, Undisturbed
 from ems.domain.forecasts import FloatArray, Forecast
 from ems.domain.plans import HomePlan, Schedule
 from ems.domain.ports import Store
 from ems.domain.time import HALF_HOUR, HALF_HOUR_S, floor_to, steps
 from ems.flex.availability import BatteryFlex, BlockFlex, HomeFlex
+from ems.flex.beside import Other, beside
 from ems.flex.doubt import Doubt
 from ems.service.foresight import doubt_of
 from ems.service.health import ONLINE_PERIODS
@@ -58,6 +60,9 @@ class Flexibility:
         How far the block's use may be from its plan.
     water_w
         Hot water of the participants as forecast [W], a part of their base load.
+    absent_w
+        Home that is offline → its expected import [W], shape (slots,): nothing is promised of
+        it, and it takes part if it is back at the start.
     """
 
     flex: BlockFlex
@@ -65,6 +70,7 @@ class Flexibility:
     left_out: Mapping[str, str]
     doubt: Doubt
     water_w: FloatArray
+    absent_w: Mapping[str, FloatArray]
 
 
 def offline(estate: Estate, store: Store, block: Block, now: datetime) -> dict[str, str]:
@@ -105,9 +111,14 @@ def fresh_plan(estate: Estate, store: Store, block: Block, now: datetime) -> Sch
 
 
 def flexibility(
-    estate: Estate, store: Store, block: Block, now: datetime, away: Mapping[str, str]
+    estate: Estate,
+    store: Store,
+    block: Block,
+    now: datetime,
+    away: Mapping[str, str],
+    others: Sequence[FlexEvent] = (),
 ) -> Flexibility:
-    """Return what the block could do without the homes in ``away``.
+    """Return what the block could do without the homes in ``away`` and beside other events.
 
     Raises
     ------
@@ -116,7 +127,7 @@ def flexibility(
     """
     plan = fresh_plan(estate, store, block, now)
     left_out = {home: why for home, why in away.items() if home in _ids(block)}
-    left_out |= {
+    silent = {
         home: why
         for home, why in offline(estate, store, block, now).items()
         if home not in left_out
@@ -124,14 +135,15 @@ def flexibility(
     slots = list(steps(floor_to(plan.start), _half_hours(plan)))
     outdoor = store.latest_forecast("outdoor_c", estate.id, now)
     estimates = store.estimates()
-    homes = []
+    homes: list[HomeFlex] = []
+    absent: dict[str, FloatArray] = {}
     water = np.zeros(len(slots))
     for home in block.dwellings:
         if home.id in left_out:
             continue
         planned = plan.home(home.id)
         load = store.latest_forecast("load_w", home.id, now)
-        if planned is None or load is None:
+        if load is None or (planned is None and home.id not in silent):
             left_out[home.id] = "not planned"
             continue
         hot_water = store.latest_forecast("hot_water_w", home.id, now)
@@ -139,6 +151,10 @@ def flexibility(
         base = at_slots(load, slots) + mine
         if not np.isfinite(base).all():
             left_out[home.id] = "no forecast"
+            continue
+        if home.id in silent or planned is None:
+            left_out[home.id] = silent[home.id]
+            absent[home.id] = base
             continue
         estimate = estimates.get(home.id)
         capacity = (
@@ -150,6 +166,9 @@ def flexibility(
         )
         water = water + mine
         homes.append(_home(estate, home, plan, planned, slots, base, outdoor, capacity))
+    heating = sum((home.power_w for home in homes), np.zeros(len(slots)))
+    # One that is silent is expected to heat like the mean of the others.
+    absent = {name: base + heating / max(len(homes), 1) for name, base in absent.items()}
     battery = (
         _battery(block.battery, plan, slots, _meter_takes_w(store, block, slots, now))
         if block.battery and plan.battery and battery_online(estate, store, block, now)
@@ -173,7 +192,20 @@ def flexibility(
         load_doubt_w=_load_doubt(doubt, homes, water, len(block.dwellings)),
         home_share=1.0 if battery is None else 0.0,
     )
-    return Flexibility(flex, plan.issued_at, left_out, doubt, water)
+    flex = beside(flex, _others(store, block, others, plan.issued_at), heating + water)
+    return Flexibility(flex, plan.issued_at, left_out, doubt, water, absent)
+
+
+def _others(
+    store: Store, block: Block, events: Sequence[FlexEvent], planned_at: datetime
+) -> list[Other]:
+    found = []
+    for event in events:
+        if event.request.block_id == block.id and event.battery_takes_part:
+            kept = store.kept(Undisturbed, event.id)
+            before = None if kept is None else kept.record
+            found.append(Other(event, event.received_at <= planned_at, before))
+    return found
 
 
 def _load_doubt(

@@ -193,7 +193,7 @@ class PlanJob:
             apart = self._apart(now, event.id)
             homes = participants(event, block, wishes=self._wishes(now), apart=apart, now=now)
             fresh = undisturbed(event, problem, plain, homes)
-            share = len(homes) / max(len(block.dwellings), 1)
+            share = fresh.homes / max(len(block.dwellings), 1)
             kept[event.id] = carried_over(_doubted(fresh, doubt, share), shaped)
             self._store.keep(kept[event.id], key=event.id, subject=block.id, at=now)
         return kept

@@ -156,6 +156,8 @@ def test_the_same_key_from_many_threads_counts_once(estate, store) -> None:
 
 def test_rivals_cannot_be_promised_the_same_power(estate, store) -> None:
     refused: list[str] = []
+    until = START + timedelta(hours=2)
+    whole = EventDesk(estate, store).availability("A", START, until, NOW).sustained_down_w
 
     def send(number: int) -> None:
         try:
@@ -169,8 +171,10 @@ def test_rivals_cannot_be_promised_the_same_power(estate, store) -> None:
     for thread in threads:
         thread.join()
     desk = EventDesk(estate, store)
-    whole = desk.availability("A", START, START + timedelta(hours=2), NOW).sustained_down_w
-    assert sum(event.accepted_w for event in desk.all(NOW)) <= whole
+    promised = sum(event.accepted_w for event in desk.all(NOW))
+    assert promised <= whole
+    left = desk.availability("A", START, until, NOW).sustained_down_w
+    assert left == pytest.approx(whole - promised, abs=1.0)
     assert len(desk.all(NOW)) + len(refused) == 6
 
 
@@ -194,6 +198,35 @@ def test_who_opted_out_or_is_offline_at_the_start_does_not_take_part(estate, sto
     away["A-01"] = "opted out"
     desk.advance(START + timedelta(hours=2))
     assert "A-01" in desk.event(event.id).participants, "opting out later keeps it measured"
+
+
+def test_a_home_offline_at_acceptance_takes_part_once_it_is_back(estate, store, block) -> None:
+    late = NOW + timedelta(minutes=20)
+    silent = [one for one in readings(block, late) if "A-05" not in one.point_id.device_id]
+    store.add_readings(silent)
+    desk = EventDesk(estate, store)
+    found = desk.availability("A", START, START + timedelta(hours=2), late)
+    assert found.homes == 19, "nothing is promised of it"
+    event = desk.submit(request(), late).event
+    assert event.reference_w == pytest.approx([20 * HOME_W] * 4)
+    online(store, block, START)
+    desk.advance(START)
+    (event,) = desk.in_force(START)
+    assert "A-05" in event.participants
+    assert event.reference_w == pytest.approx([20 * HOME_W] * 4)
+
+
+def test_a_battery_is_not_promised_twice_in_one_evening(desk, store, block) -> None:
+    """What the first event takes of the battery is gone for the second, an hour later."""
+    later = START + timedelta(hours=1)
+    alone = desk.availability("A", later, later + timedelta(hours=1), NOW).sustained_down_w
+    first = desk.submit(request(15.0, START - HALF_HOUR, hours=1.5), NOW).event
+    assert first.accepted_w == 15_000.0
+    second = desk.submit(request(45.0, later, hours=1), NOW).event
+    assert second.accepted_w < alone - 5_000.0
+    bank = block.battery
+    most_wh = (bank.max_soc - bank.min_soc) * bank.capacity_wh * bank.one_way_efficiency
+    assert 1.5 * first.accepted_w + second.accepted_w <= most_wh
 
 
 def test_an_operators_hold_takes_homes_out(estate, store) -> None:

@@ -93,9 +93,12 @@ def noted(figures: dict[str, Any], name: str, held: Side, found: Sequence[TrueDe
     now = held.simulation.now()
     for event in held.control.events.refusals.all(now):
         figures[f"{name} {event.request.block_id}"] = {"refused": event.reason}
-    for true in found:
+    for number, true in enumerate(found):
         settlement = held.control.events.settlement(true.event.id)
-        figures[f"{name} {true.event.request.block_id}"] = {
+        alike = [each.event.request.block_id for each in found[:number]]
+        again = alike.count(true.event.request.block_id)
+        place = true.event.request.block_id + (f" {again + 1}" if again else "")
+        figures[f"{name} {place}"] = {
             "accepted_kw": true.event.accepted_w / 1e3,
             "least_ratio": round(true.least_ratio, 3),
             "true_delivered_kwh": round(true.delivered_kwh, 2),

@@ -25,6 +25,7 @@ ASKED_KW = 15.0
 HOURS = {"A": 2, "B": 2}
 """Block A's battery empties itself into the dear evening without any event, so that its desk may
 refuse; what any desk accepts has to hold."""
+ONE_HOUR = {"A": 1, "B": 1}
 DELIVERED = 0.9
 WORTHWHILE_W = 5000.0
 RECOVERY = timedelta(hours=2)
@@ -131,6 +132,46 @@ def test_residents_are_told_why_their_heating_rests(
     records = run.held.store.setpoints(None, run.starts, run.ends, 100_000)
     told = {record.setpoint.sentence for record in records if record.setpoint.cause is Cause.EVENT}
     assert any(text.startswith("Resting until 19:00: your building helps") for text in told), told
+
+
+@pytest.mark.long
+def test_what_one_event_took_of_a_battery_is_not_promised_to_the_next(
+    estate: Estate,
+    parameters: FieldParameters,
+    begins: datetime,
+    past: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    figures: dict[str, Any],
+) -> None:
+    """From 16:30 to 17:30 and, asked for at 17:45, from 18:30 to 19:30, beside no event at all."""
+    first, again = begins.replace(hour=16, minute=30), begins.replace(hour=18, minute=30)
+    hour = timedelta(hours=1)
+
+    def meanwhile(side: Side, ids: list[str]) -> None:
+        side.run(first + timedelta(minutes=75))
+        ids += ask(side, requests_for(side, again, ONE_HOUR))
+
+    held, plain, found = compare(
+        estate,
+        parameters,
+        Past(*past),
+        tmp_path,
+        asked_at=begins + timedelta(minutes=15),
+        requests=lambda side: requests_for(side, first, ONE_HOUR),
+        until=again + hour + RECOVERY,
+        meanwhile=meanwhile,
+    )
+    for true in found:
+        figures[f"again {true.event.request.block_id} {true.event.request.start:%H:%M}"] = {
+            "accepted_w": true.event.accepted_w,
+            "least_ratio": round(true.least_ratio, 3),
+            "less_w": [round(slot.less_w) for slot in true.slots],
+        }
+    assert any(true.event.request.start == first for true in found)
+    for true in found:
+        assert true.least_ratio >= DELIVERED, (true.event.request, true.slots)
+    held.close()
+    plain.close()
 
 
 @pytest.fixture
