@@ -14,7 +14,7 @@ cdef extern from *:
     """
     /* One source, compiled for the plain and for the wide machine; the loader chooses. */
     #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-    #define HEARTH_WIDE __attribute__((target_clones("arch=haswell", "default")))
+    #define HEARTH_WIDE __attribute__((target_clones("fma", "default")))
     #else
     #define HEARTH_WIDE
     #endif
@@ -48,6 +48,34 @@ cdef extern from *:
         for (Py_ssize_t t = 0; t < count; t++) out[t] = a[t] * b[t];
     }
 
+    /* clean = value and known = 1 where the value is finite, else 0 and 0. */
+    HEARTH_WIDE static void hearth_know(
+        double *clean, double *known, const double *value, Py_ssize_t count)
+    {
+        for (Py_ssize_t t = 0; t < count; t++) {
+            double v = value[t];
+            int finite = v - v == 0.0;
+            clean[t] = finite ? v : 0.0;
+            known[t] = finite ? 1.0 : 0.0;
+        }
+    }
+
+    /* Sum of sizes, and number of weights that are not 0; count is a multiple of four. */
+    HEARTH_WIDE static void hearth_tally(
+        const double *weight, Py_ssize_t count, double *kept, Py_ssize_t *rows)
+    {
+        double sum[4] = {0, 0, 0, 0};
+        Py_ssize_t many[4] = {0, 0, 0, 0};
+        for (Py_ssize_t t = 0; t < count; t += 4)
+            for (int k = 0; k < 4; k++) {
+                double v = weight[t + k];
+                sum[k] += v < 0.0 ? -v : v;
+                many[k] += v != 0.0;
+            }
+        *kept = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        *rows = (many[0] + many[1]) + (many[2] + many[3]);
+    }
+
     /* out += factor a. */
     HEARTH_WIDE static void hearth_add(
         double *out, const double *a, double factor, Py_ssize_t count)
@@ -61,11 +89,18 @@ cdef extern from *:
     void hearth_times(
         double* out, const double* a, const double* b, Py_ssize_t count
     ) noexcept nogil
+    void hearth_know(
+        double* clean, double* known, const double* value, Py_ssize_t count
+    ) noexcept nogil
+    void hearth_tally(
+        const double* weight, Py_ssize_t count, double* kept, Py_ssize_t* rows
+    ) noexcept nogil
     void hearth_add(double* out, const double* a, double factor, Py_ssize_t count) noexcept nogil
 
 cdef enum:
     TILE = 256
     PAD = 8
+    GROUP = 8
 
 # A pivot this small beside its column's own sum: earlier columns say the same.
 cdef double SAME = 1e-11
@@ -127,15 +162,20 @@ cdef void _load(
     bint target,
 ) noexcept nogil:
     """Point the columns to one series and weigh its rows; a missing value skips its rows."""
-    cdef Py_ssize_t t, j
+    cdef Py_ssize_t t, j, count
     cdef Py_ssize_t begin = first - of.front
     cdef Py_ssize_t stride = of.rows + PAD
     cdef double value
     cdef double* to
-    for t in range(of.front + of.rows):
-        value = values[begin + t] if begin + t >= 0 else NAN
-        of.known[t] = 1.0 if isfinite(value) else 0.0
-        of.clean[t] = value if isfinite(value) else 0.0
+    t = 0
+    while t < of.front and begin + t < 0:
+        of.known[t] = 0.0
+        of.clean[t] = 0.0
+        t += 1
+    if of.front + of.rows > t:
+        hearth_know(
+            of.clean + t, of.known + t, &values[0] + begin + t, of.front + of.rows - t
+        )
     for t in range(of.rows):
         of.weight[t] = row_weight[t]
     for j in range(of.shared):
@@ -153,10 +193,17 @@ cdef void _load(
     for j in range(lags.shape[0]):
         t = of.front - <Py_ssize_t>lags[j]
         of.column[of.shared + own.shape[0] + j] = of.clean + t
-        hearth_times(of.weight, of.weight, of.known + t, of.rows)
     of.column[of.columns - 1] = of.clean + of.front
-    if target:
-        hearth_times(of.weight, of.weight, of.known + of.front, of.rows)
+    t = 0
+    while t < of.rows:
+        count = of.rows - t if of.rows - t < TILE else TILE
+        for j in range(lags.shape[0]):
+            hearth_times(
+                of.weight + t, of.weight + t, of.known + of.front - lags[j] + t, count
+            )
+        if target:
+            hearth_times(of.weight + t, of.weight + t, of.known + of.front + t, count)
+        t += TILE
 
 
 cdef void _fit_rows(
@@ -172,43 +219,66 @@ cdef void _fit_rows(
 
 
 cdef void _sum_rows(
-    const Series* of, const long long[::1] slot, bint slots, Py_ssize_t begin,
-    double* tile, const double** left, double* gram, double* slot_sums,
+    const Series* group, Py_ssize_t members, const long long[::1] slot, bint slots,
+    Py_ssize_t begin, double* tile, double** gram, double** slot_sums,
 ) noexcept nogil:
-    """Add the weighted products of columns ``begin`` and later with all before them."""
-    cdef Py_ssize_t size = of.columns
+    """Add the weighted products of columns ``begin`` and later with all before them.
+
+    Columns before ``begin`` are the same for all members and are read once a tile.
+    """
+    cdef Py_ssize_t size = group[0].columns
+    cdef Py_ssize_t rows = group[0].rows
     cdef Py_ssize_t many = size - begin
-    cdef Py_ssize_t start, count, padded, i, j, k, m, t
+    cdef Py_ssize_t start, count, padded, g, i, j, k, m, t
+    cdef const double* left[4]
     cdef const double* right[3]
     cdef double out[12]
-    cdef double* zeros = tile + many * TILE
+    cdef double* zeros = tile + members * many * TILE
     cdef double* to
     start = -TILE
-    while start + TILE < of.rows:
+    while start + TILE < rows:
         start += TILE
-        count = of.rows - start if of.rows - start < TILE else TILE
+        count = rows - start if rows - start < TILE else TILE
         padded = (count + 3) // 4 * 4
-        for i in range(many):
-            to = tile + i * TILE
-            hearth_times(to, of.column[begin + i] + start, of.weight + start, count)
-            for t in range(count, padded):
-                to[t] = 0.0
-            if slots:
-                for t in range(count):
-                    slot_sums[slot[start + t] * size + begin + i] += to[t]
-        for i in range(0, many, 4):
+        for g in range(members):
+            for i in range(many):
+                to = tile + (g * many + i) * TILE
+                hearth_times(
+                    to, group[g].column[begin + i] + start, group[g].weight + start, count
+                )
+                for t in range(count, padded):
+                    to[t] = 0.0
+                if slots:
+                    for t in range(count):
+                        slot_sums[g][slot[start + t] * size + begin + i] += to[t]
+        for i in range(0, members * many, 4):
             for k in range(4):
-                left[k] = tile + (i + k) * TILE if i + k < many else zeros
-            for j in range(0, (begin + i + 4) if begin + i + 4 < size else size, 3):
+                left[k] = tile + (i + k) * TILE if i + k < members * many else zeros
+            for j in range(0, begin, 3):
                 for m in range(3):
-                    right[m] = of.column[j + m] + start if j + m < size else zeros
+                    right[m] = group[0].column[j + m] + start if j + m < begin else zeros
                 hearth_dots(left, right, padded, out)
                 for k in range(4):
-                    if i + k >= many:
+                    if i + k >= members * many:
                         break
+                    to = gram[(i + k) // many] + (begin + (i + k) % many) * size
                     for m in range(3):
-                        if j + m <= begin + i + k:
-                            gram[(begin + i + k) * size + j + m] += out[3 * k + m]
+                        if j + m < begin:
+                            to[j + m] += out[3 * k + m]
+        for g in range(members):
+            for i in range(0, many, 4):
+                for k in range(4):
+                    left[k] = tile + (g * many + i + k) * TILE if i + k < many else zeros
+                for j in range(begin, (begin + i + 4) if begin + i + 4 < size else size, 3):
+                    for m in range(3):
+                        right[m] = group[g].column[j + m] + start if j + m < size else zeros
+                    hearth_dots(left, right, padded, out)
+                    for k in range(4):
+                        if i + k >= many:
+                            break
+                        for m in range(3):
+                            if j + m <= begin + i + k:
+                                gram[g][(begin + i + k) * size + j + m] += out[3 * k + m]
 
 
 cdef void _sum_shared(
@@ -265,30 +335,42 @@ def accumulate(
     Py_ssize_t end,
 ):
     """Add rows to the sums of series ``begin`` to ``end``; nothing is checked."""
-    cdef Py_ssize_t s, t, i
+    cdef Py_ssize_t s, t, i, more
     cdef Py_ssize_t count = row_weight.shape[0]
     cdef Py_ssize_t front = 0
     cdef Py_ssize_t size = gram.shape[1]
+    cdef Py_ssize_t shared = basis.shape[0]
     cdef bint slots = slot_sums.shape[1] > 0
     cdef bint reweigh = around.shape[0] > 0
     cdef double every = 0.0
-    cdef double kept, rest
-    cdef double* to_slots = NULL
+    cdef double kept
+    cdef double* to_gram[GROUP]
+    cdef double* to_slots[GROUP]
     cdef double* tile = NULL
     cdef double* fitted = NULL
-    cdef const double* left[4]
-    cdef Series of
-    cdef bint room
+    cdef Series group[GROUP]
+    cdef Py_ssize_t most = 1 if reweigh else 64 // (size - shared)
+    cdef Py_ssize_t members = 0
+    cdef bint room = True
+    if most > GROUP:
+        most = GROUP
+    if most < 1:
+        most = 1
     for i in range(lags.shape[0]):
         if lags[i] > front:
             front = <Py_ssize_t>lags[i]
     for t in range(count):
         every += fabs(row_weight[t])
     with nogil:
-        room = _make(&of, count, front, basis.shape[0], own.shape[1], lags.shape[0])
-        tile = _zeros((size + 1) * TILE)
+        for i in range(most):
+            room = _make(
+                &group[i], count, front, shared, own.shape[1], lags.shape[0]
+            ) and room
+        tile = _zeros((most * (size - shared) + size + 1) * TILE)
         fitted = _zeros(count + PAD)
-        if room and tile != NULL and fitted != NULL:
+        if tile == NULL or fitted == NULL:
+            room = False
+        if room:
             for s in range(begin, end):
                 if keep != 1.0:
                     for i in range(size * size):
@@ -296,40 +378,54 @@ def accumulate(
                     if slots:
                         for i in range(slot_sums.shape[1] * size):
                             (&slot_sums[s, 0, 0])[i] *= keep
-                _load(&of, values[s], own[s], basis, row_weight, lags, first, True)
-                kept = 0.0
-                for t in range(count):
-                    if of.weight[t] != 0.0:
-                        rows[s] += sign
-                        kept += fabs(of.weight[t])
-                if kept == 0.0:
-                    continue
-                if slots:
-                    to_slots = &slot_sums[s, 0, 0]
+                _load(&group[members], values[s], own[s], basis, row_weight, lags, first, True)
+                # Weights are zero behind the last row.
+                hearth_tally(group[members].weight, (count + 3) // 4 * 4, &kept, &more)
+                rows[s] += sign * more
+                to_gram[members] = &gram[s, 0, 0]
+                to_slots[members] = &slot_sums[s, 0, 0] if slots else NULL
                 if reweigh:
-                    _fit_rows(&of, around[s], slot, slots, fitted)
-                    for t in range(count):
-                        rest = of.column[size - 1][t] - fitted[t]
-                        kept = quantile if rest > 0.0 else 1.0 - quantile
-                        rest = fabs(rest) / scale[s]
-                        of.weight[t] *= 2.0 * kept / (rest if rest > floor else floor)
-                if reweigh or 2.0 * kept < every:
-                    _sum_rows(&of, slot, slots, 0, tile, left, &gram[s, 0, 0], to_slots)
-                else:
-                    _sum_shared(
-                        &of, slot, slots, row_weight, by_row, total, slot_total,
-                        &gram[s, 0, 0], to_slots,
+                    _reweigh(
+                        &group[members], around[s], slot, slots, scale[s], floor, quantile, fitted
                     )
-                    _sum_rows(
-                        &of, slot, slots, basis.shape[0], tile, left, &gram[s, 0, 0], to_slots
-                    )
-        else:
-            room = False
-        _drop(&of)
+                if more > 0:
+                    if reweigh or 2.0 * kept < every:
+                        _sum_rows(
+                            &group[members], 1, slot, slots, 0, tile,
+                            &to_gram[members], &to_slots[members],
+                        )
+                    else:
+                        _sum_shared(
+                            &group[members], slot, slots, row_weight, by_row, total, slot_total,
+                            to_gram[members], to_slots[members],
+                        )
+                        members += 1
+                if members == most or (members > 0 and s == end - 1):
+                    _sum_rows(group, members, slot, slots, shared, tile, to_gram, to_slots)
+                    members = 0
+        for i in range(most):
+            _drop(&group[i])
         free(tile)
         free(fitted)
     if not room:
         raise MemoryError("no room for the ridge kernel's workspace")
+
+
+cdef void _reweigh(
+    Series* of, const double[::1] coefficients, const long long[::1] slot, bint slots,
+    double scale, double floor, double quantile, double* fitted,
+) noexcept nogil:
+    """Weigh rows by their residuals."""
+    cdef Py_ssize_t t
+    cdef double rest, share
+    _fit_rows(of, coefficients, slot, slots, fitted)
+    for t in range(of.rows):
+        if of.weight[t] == 0.0:
+            continue
+        rest = of.column[of.columns - 1][t] - fitted[t]
+        share = quantile if rest > 0.0 else 1.0 - quantile
+        rest = fabs(rest) / scale
+        of.weight[t] *= 2.0 * share / (rest if rest > floor else floor)
 
 
 cdef void _solve_one(
