@@ -18,6 +18,7 @@ from ems.cli.events import length_of, power_w, start_at
 from ems.demo.start import make_tokens
 from ems.domain.errors import ConfigurationError, InvalidInputError
 from ems.domain.time import AnchoredClock
+from ems.flex.requests import RefusedError
 from ems.service.events import EventDesk
 from ems.service.tokens import bearer, hash_token
 from ems.settings import load_estate
@@ -110,6 +111,25 @@ def test_an_operator_withdraws_with_a_form_of_this_page(clients, estate, store) 
     assert "withdrawn by operator before it ran" in olive.get(address).text
     nowhere = olive.post("/estate/events/x/withdraw", data={"csrf_token": token})
     assert nowhere.status_code == 404
+
+
+def test_what_was_refused_is_listed_with_its_reason(clients, estate, store) -> None:
+    desk, olive = EventDesk(estate, store), clients["olive"]
+    assert "Refused" not in olive.get("/estate/events").text
+    for asked in (request(10_000.0, source="<b>acme"), request(-3.0, source="other")):
+        with pytest.raises(RefusedError):
+            desk.submit(asked, NOW)
+    page = olive.get("/estate/events").text
+    _, table = page.split("Refused requests, latest first")
+    rows = re.findall(r"<tr class=\"govuk-table__row\">.*?</tr>", table, re.DOTALL)
+    assert len(rows) == 2
+    whole = next(row for row in rows if "acme" in row)
+    assert re.search(r"10,?000\S*\skW less", whole)
+    assert "more than the block&#39;s feeder" in whole
+    assert "&lt;b&gt;acme" in whole
+    for label in ("For", "Block", "Change", "Why", "Asked by"):
+        assert f'data-label="{label}"' in whole
+    assert "href" not in whole, "it is no event that could be opened"
 
 
 def test_events_are_for_operators(clients, estate, store) -> None:
