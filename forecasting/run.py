@@ -28,6 +28,8 @@ from forecasting.load import communal_model, load_model
 from forecasting.pv import Place, PvModel, on_steps
 from forecasting.thermal import INDOOR_SHARE, fit_thermal, prior_estimate
 
+W_PER_KWH_A_HALF_HOUR = 2000.0
+
 HISTORY_DAYS = 56
 """Days of roll-ups that forecasts look at; give at least so many where they exist."""
 
@@ -87,11 +89,17 @@ def home_points(dwelling: Dwelling) -> tuple[PointId, PointId]:
 
 
 def thermal_points(dwelling: Dwelling) -> list[PointId]:
-    """Return the points that `estimate_thermal` reads."""
-    pump = dwelling.heat_pump.device_id
+    """Return the points that `estimate_thermal` reads: room first, then heat.
+
+    Heat is that of the heat meter where the home has one, power and then counter.
+    """
+    pump, meter = dwelling.heat_pump.device_id, dwelling.heat_meter_id
+    heat = [PointId(pump, "heat_w")]
+    if meter is not None:
+        heat = [PointId(meter, "heat_w"), PointId(meter, "heat_kwh")]
     return [
         PointId(dwelling.room_sensor_id, "temperature_c"),
-        PointId(pump, "heat_w"),
+        *heat,
         PointId(pump, "heating_power_w"),
         PointId(pump, "outdoor_temperature_c"),
         PointId(dwelling.meter.device_id, "household_power_w"),
@@ -228,17 +236,23 @@ def thermal_frame(
 ) -> tuple[pd.DataFrame, bool]:
     """Return the frame that `fit_thermal` reads, and whether its heat is estimated.
 
-    Heat is the pump's own where it reports any, else its electricity while heating times
-    the nameplate's efficiency. Outdoor temperature is the pump's sensor, gaps from
-    ``observed_weather`` (columns ``outdoor_c``, ``irradiance_w_m2``).
+    Heat is what the home's heat meter measured; without one the pump's own where it reports
+    any, else its electricity while heating times the nameplate's efficiency. Outdoor
+    temperature is the pump's sensor, gaps from ``observed_weather`` (columns ``outdoor_c``,
+    ``irradiance_w_m2``).
     """
-    names = ["room_c", "heat_w", "heating_power_w", "outdoor_c", "household_w"]
+    metered = dwelling.heat_meter_id is not None
+    heat = ["heat_w", "heat_kwh"] if metered else ["heat_w"]
+    names = ["room_c", *heat, "heating_power_w", "outdoor_c", "household_w"]
     table = _columns(rollups, thermal_points(dwelling), names)
+    if metered:
+        table["heat_w"] = table["heat_w"].fillna(table.pop("heat_kwh") * W_PER_KWH_A_HALF_HOUR)
     seen = observed_weather if observed_weather is not None else pd.DataFrame(index=table.index)
     seen = seen.reindex(index=table.index, columns=["outdoor_c", "irradiance_w_m2"])
     table["outdoor_c"] = table["outdoor_c"].fillna(seen["outdoor_c"])
     table["irradiance_w_m2"] = seen["irradiance_w_m2"]
-    estimated = bool(table["heat_w"].isna().mean() > table["heating_power_w"].isna().mean() + 0.1)
+    lacks_heat = table["heat_w"].isna().mean() > table["heating_power_w"].isna().mean() + 0.1
+    estimated = bool(lacks_heat)
     if estimated:
         outdoor = table["outdoor_c"].to_numpy(dtype=np.float64)
         pump = dwelling.heat_pump

@@ -59,6 +59,8 @@ ROLES = {
     "heat_pump_meter": "Heat pump's meter",
     "heat_pump": "Heat pump",
     "room_sensor": "Living-room sensor",
+    "heat_meter": "Home's heat meter",
+    "block_heat_meter": "Block's heat meter",
     "block_meter": "Block meter",
     "landlord_meter": "Landlord's meter",
     "pv": "Solar inverter",

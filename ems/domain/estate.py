@@ -93,7 +93,8 @@ class Device:
         The block it belongs to.
     role
         What it is for: ``home_meter``, ``heat_pump_meter``, ``heat_pump``,
-        ``room_sensor``, ``block_meter``, ``landlord_meter``, ``pv``, ``battery``.
+        ``room_sensor``, ``heat_meter``, ``block_meter``, ``landlord_meter``, ``pv``,
+        ``battery``, ``block_heat_meter``.
     confirmed_writes
         Points with an uncertain address (confidence C) that an operator has confirmed on
         the device; no other such point is written.
@@ -202,6 +203,8 @@ class Dwelling:
         Nameplate and device.
     room_sensor_id
         The living-room sensor.
+    heat_meter_id
+        The heat meter in the pipe to its rooms, where there is one.
     """
 
     id: str
@@ -215,6 +218,7 @@ class Dwelling:
     room_sensor_id: str
     floor_c: float = FLOOR_C
     vulnerable: bool = False
+    heat_meter_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +282,7 @@ class Block:
     landlord_meter: MeterAccount | None
     pv: PvArray | None
     battery: Battery | None
+    heat_meter_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ BATTERY = (
     *("power_w", "soc_pct", "energy_charged_kwh", "energy_discharged_kwh", "battery_mode"),
     *("battery_power_setpoint_w", "remote_timeout_s", "remote_timeout_action"),
 )
+HEAT_METER = ("heat_w", "flow_temperature_c", "return_temperature_c", "flow_rate_lpm")
 INVERTER = (
     *("power_w", "energy_generated_kwh", "inverter_state", "frequency_hz"),
     *("power_limit_pct", "power_limit_on", "power_limit_timeout_s"),
@@ -39,6 +40,7 @@ ROLES = (
     ("landlord_meter", True, METER_3PH),
     ("pv", True, INVERTER),
     ("battery", True, BATTERY),
+    ("heat_meter", False, HEAT_METER),
 )
 """Role, whether it is the block's, and its points: in the order of the simulation's series."""
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _NO_BATTERY = BatteryState(energy_wh=0.0)
 
 
+WATER_W_PER_LPM_K = 4180.0 / 60.0
+"""Heat that a litre a minute carries for each kelvin [W]."""
+
+
 def shown_series(field: EstateSimulation, day: Day, minute: int) -> list[FloatArray]:
     """Return every series in the order of `ems.field.layout.ROLES`.
 
@@ -36,6 +40,7 @@ def shown_series(field: EstateSimulation, day: Day, minute: int) -> list[FloatAr
     written = homes.room_setpoint_c
     setpoint = np.where(np.isnan(written), day.wish_c[minute], written)
     flow = traits.flow_lpm * (homes.pump_on | tank)
+    to_rooms = np.where(tank, 0.0, flow)
     batteries = [battery.state if battery else _NO_BATTERY for battery in field.batteries]
     soc = [battery.soc_pct if battery else 0.0 for battery in field.batteries]
     return [
@@ -74,4 +79,7 @@ def shown_series(field: EstateSimulation, day: Day, minute: int) -> list[FloatAr
         np.array([battery.setpoint_w for battery in batteries]),
         np.array([battery.timeout_s for battery in batteries]),
         np.array([float(battery.action) for battery in batteries]),
+        # heat_meter
+        to_rooms * WATER_W_PER_LPM_K * (homes.flow_c - homes.return_c),
+        *(homes.flow_c, homes.return_c, to_rooms),
     ]

@@ -1,7 +1,8 @@
 """Derived points: what follows from several readings of one home.
 
 Household power is the home's meter less its heat pump; the heat pump's power is
-split by what it was doing; heat to the rooms follows from flow and its cooling.
+split by what it was doing; heat to the rooms follows from flow and its cooling, at the
+heat pump and at a heat meter that reports no heat itself.
 A derived value exists only where everything it follows from is good and fresh.
 """
 
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from ems.domain.estate import Dwelling, Estate
-from ems.domain.points import PointId
+from ems.domain.estate import Device, Dwelling, Estate
+from ems.domain.points import DeviceClass, PointId
 from ems.domain.readings import Reading, Snapshot
 
 WATER_J_PER_L_K = 4180.0
@@ -22,6 +23,17 @@ HOT_WATER_STATE = 1
 def heat_from_flow_w(flow_lpm: float, flow_c: float, return_c: float) -> float:
     """Return heat carried by water [W]: ``m c ΔT`` with 4.18 kJ/(l·K)."""
     return flow_lpm / 60.0 * WATER_J_PER_L_K * (flow_c - return_c)
+
+
+def _of_heat_meter(device: Device, snapshot: Snapshot, max_age_s: float) -> Iterator[Reading]:
+    if "heat_w" in device.profile.points:
+        return
+    names = ("flow_rate_lpm", "flow_temperature_c", "return_temperature_c")
+    values = [snapshot.good(device.id, name, max_age_s) for name in names]
+    flow, warm, cool = values
+    if flow is not None and warm is not None and cool is not None:
+        heat = heat_from_flow_w(flow, warm, cool)
+        yield Reading(PointId(device.id, "heat_w"), snapshot.taken_at, heat)
 
 
 def _of_home(home: Dwelling, snapshot: Snapshot, max_age_s: float) -> Iterator[Reading]:
@@ -60,6 +72,13 @@ def derived_readings(estate: Estate, snapshot: Snapshot, max_age_s: float) -> li
     max_age_s
         Readings older than this are not used [s].
     """
-    return [
+    homes = [
         reading for home in estate.dwellings() for reading in _of_home(home, snapshot, max_age_s)
     ]
+    heat_meters = [
+        reading
+        for device in estate.devices.values()
+        if device.device_class is DeviceClass.HEAT_METER
+        for reading in _of_heat_meter(device, snapshot, max_age_s)
+    ]
+    return homes + heat_meters

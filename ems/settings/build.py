@@ -43,6 +43,7 @@ from ems.settings.models import (
     DynamicSection,
     EstateFile,
     FlatSection,
+    HeatMeterSection,
     HeatPumpSection,
     PeriodSection,
     ProductSection,
@@ -191,17 +192,25 @@ def _block(section: BlockSection, parts: _Parts) -> Block:
         else _block_account(section, landlord, "landlord", "landlord_meter", parts),
         pv=None if section.pv is None else _pv(section, section.pv, parts),
         battery=None if section.battery is None else _battery(section, section.battery, parts),
+        heat_meter_id=None
+        if section.heat_meter is None
+        else _block_device(section, section.heat_meter, "heat", "block_heat_meter", parts),
         dwellings=tuple(_dwelling(section, home, parts) for home in section.dwellings),
     )
 
 
-_CLASS_OF_ROLE = {"pv": DeviceClass.INVERTER, "battery": DeviceClass.BATTERY}
+_CLASS_OF_ROLE = {
+    "pv": DeviceClass.INVERTER,
+    "battery": DeviceClass.BATTERY,
+    "heat_meter": DeviceClass.HEAT_METER,
+    "block_heat_meter": DeviceClass.HEAT_METER,
+}
 """What stands at a place that is no meter; decides which SunSpec profile is meant."""
 
 
 def _block_device(
     block: BlockSection,
-    section: BlockMeterSection | PvSection | BatterySection,
+    section: BlockMeterSection | PvSection | BatterySection | HeatMeterSection,
     suffix: str,
     role: str,
     parts: _Parts,
@@ -306,6 +315,9 @@ def _dwelling(block: BlockSection, home: DwellingSection, parts: _Parts) -> Dwel
         pump_meter_id = device(
             "hpm", every.heat_pump_meter_profile, units.heat_pump_meter, "heat_pump_meter"
         )
+    heat_meter_id = None
+    if units.heat_meter is not None and every.heat_meter_profile is not None:
+        heat_meter_id = device("heat", every.heat_meter_profile, units.heat_meter, "heat_meter")
     room_id = device("room", every.room_sensor_profile, units.room_sensor, "room_sensor")
     return Dwelling(
         id=home.id,
@@ -333,4 +345,5 @@ def _dwelling(block: BlockSection, home: DwellingSection, parts: _Parts) -> Dwel
         room_sensor_id=room_id,
         floor_c=home.floor_c,
         vulnerable=home.vulnerable,
+        heat_meter_id=heat_meter_id,
     )

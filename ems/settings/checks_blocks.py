@@ -34,6 +34,13 @@ _NEEDED = {
 }
 """Points without which a device of a class is of no use."""
 
+_HEAT = (
+    {"heat_w"},
+    {"heat_kwh"},
+    {"flow_rate_lpm", "flow_temperature_c", "return_temperature_c"},
+)
+"""Points of a heat meter that give heat: any of these."""
+
 _ACTUATOR_POINTS = {"room_setpoint": "room_setpoint_c", "sg_ready": "sg_mode"}
 
 
@@ -106,6 +113,11 @@ def _profile(node: Node, expected: DeviceClass, register: _Register) -> DevicePr
         return None
     known = {*profile.points, *(profile.encoded or {})}
     lacking = [point for point in _NEEDED[expected] if point not in known]
+    if expected is DeviceClass.HEAT_METER and not any(enough <= known for enough in _HEAT):
+        node.refuse(
+            f"{profile.id} reports neither heat nor both flow and temperatures",
+            "Use a heat meter that reports heat_w, heat_kwh, or flow and both temperatures.",
+        )
     if lacking:
         problem = f"this profile has no {', '.join(lacking)}"
         node.refuse(problem, "Use a device that reports it, or add it to the profile.")
@@ -208,6 +220,7 @@ def _block_devices(block: Node, register: _Register) -> None:
         ("landlord_meter", "landlord", DeviceClass.METER),
         ("pv", "pv", DeviceClass.INVERTER),
         ("battery", "battery", DeviceClass.BATTERY),
+        ("heat_meter", "heat", DeviceClass.HEAT_METER),
     )
     for key, suffix, device_class in kinds:
         section = block[key]
@@ -269,6 +282,7 @@ def _homes(root: Node, block: Node, register: _Register) -> None:
     _profile(every["meter_profile"], DeviceClass.METER, register)
     _profile(every["room_sensor_profile"], DeviceClass.ROOM_SENSOR, register)
     _profile(every["heat_pump_meter_profile"], DeviceClass.METER, register)
+    _profile(every["heat_meter_profile"], DeviceClass.HEAT_METER, register)
     if homes.value == []:
         homes.refuse("the block has no dwellings", "Add at least one home.", show=False)
     for home in homes.items():
@@ -308,6 +322,7 @@ def _home_devices(root: Node, block: Node, home: Node, register: _Register) -> N
             ("meter", "meter"),
             ("heat_pump", "hp"),
             ("heat_pump_meter", "hpm"),
+            ("heat_meter", "heat"),
             ("room_sensor", "room"),
         ):
             _device(block, home["id"], suffix, units[key], gateway, register)
@@ -318,10 +333,12 @@ def _home_devices(root: Node, block: Node, home: Node, register: _Register) -> N
         problem = f"{profile.id} reports no electric power and the heat pump has no meter"
         remedy = "Fit a meter and give its unit id in units.heat_pump_meter."
         meter.refuse(problem, remedy)
-    if meter.exists and every.exists and not every["heat_pump_meter_profile"].exists:
-        problem = "the heat pump has a meter of which no profile is named"
-        remedy = f"Name it in {path_text((*every.path, 'heat_pump_meter_profile'))}."
-        meter.refuse(problem, remedy)
+    for key, what in (("heat_pump_meter", "heat pump"), ("heat_meter", "home")):
+        fitted, named = units[key], f"{key}_profile"
+        if fitted.exists and every.exists and not every[named].exists:
+            words = "meter" if key == "heat_pump_meter" else "heat meter"
+            problem = f"the {what} has a {words} of which no profile is named"
+            fitted.refuse(problem, f"Name it in {path_text((*every.path, named))}.")
 
 
 def _warmth(home: Node, schedules: Node) -> None:

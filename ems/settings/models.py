@@ -309,6 +309,14 @@ class LandlordMeterSection(BlockMeterSection):
     boundary: Annotated[str, Choice(("landlord",))] = Field(description="landlord")
 
 
+class HeatMeterSection(Section):
+    """The meter of the heat that a block's common plant gives; it is kept and shown."""
+
+    profile: Identifier = Field(description="Its register map.")
+    unit: UnitId = Field(description="Its Modbus unit id.")
+    gateway: Identifier | None = Field(None, description="Its gateway, if not the block's.")
+
+
 class PvSection(Section):
     """The block's photovoltaic array."""
 
@@ -351,6 +359,9 @@ class EveryDwellingSection(Section):
     heat_pump_meter_profile: Identifier | None = Field(
         None, description="Register map of heat-pump meters, where homes have them."
     )
+    heat_meter_profile: Identifier | None = Field(
+        None, description="Register map of heat meters, where homes have them."
+    )
     boundary: Annotated[str, Choice(("home",))] = Field(description="home")
     payer: Annotated[str, Choice(("tenant", "landlord"))] = Field(
         description="Who pays a home's electricity: tenant or landlord."
@@ -367,6 +378,9 @@ class UnitsSection(Section):
     room_sensor: UnitId = Field(description="Living-room sensor.")
     heat_pump_meter: UnitId | None = Field(
         None, description="Heat pump's own meter; needed where the pump reports no power."
+    )
+    heat_meter: UnitId | None = Field(
+        None, description="Heat meter in the pipe to the rooms, not to the tank."
     )
 
 
@@ -407,6 +421,9 @@ class BlockSection(Section):
     )
     pv: PvSection | None = Field(None, description="Photovoltaic array, if there is one.")
     battery: BatterySection | None = Field(None, description="Battery, if there is one.")
+    heat_meter: HeatMeterSection | None = Field(
+        None, description="Heat meter of a common plant, if there is one."
+    )
     every_dwelling: EveryDwellingSection = Field(description="What holds for every home.")
     dwellings: list[DwellingSection] = Field(description="The homes, one entry each.")
 

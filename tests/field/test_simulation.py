@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ems.domain.errors import InvalidInputError
-from ems.domain.points import POINTS, PointKind
+from ems.domain.points import POINTS, DeviceClass, PointKind
 from ems.field.faults import FaultKind, FieldFault
+from ems.service.derive import heat_from_flow_w
 
 DAY = timedelta(days=1)
 
@@ -45,6 +46,33 @@ def test_the_block_meter_is_the_sum_of_what_stands_behind_it(simulate, estate) -
             known = meters + field.read(f"{block.id}-pv", "power_w")
             known += field.read(f"{block.id}-battery", "power_w")
             assert 0.0 < total - known < 5000.0  # lights, lift, plant
+
+
+def test_a_heat_meter_shows_the_heat_that_flow_carries_to_the_rooms(simulate, estate) -> None:
+    """What it shows follows from its own flow and temperatures, and none goes to the tank."""
+    names = ("heat_w", "flow_rate_lpm", "flow_temperature_c", "return_temperature_c")
+    pump = estate.devices["A-07-hp"]
+    like = pump.profile.points["flow_temperature_c"]
+    profile = replace(
+        pump.profile,
+        device_class=DeviceClass.HEAT_METER,
+        points={name: replace(like, point=name) for name in names},
+        composed=None,
+    )
+    meter = replace(
+        pump, id="A-07-heat", device_class=DeviceClass.HEAT_METER, profile=profile,
+        role="heat_meter",
+    )  # fmt: skip
+    field = simulate(of=replace(estate, devices={**estate.devices, meter.id: meter}))
+    heated = to_tank = 0
+    for _ in range(24 * 60):
+        field.step()
+        heat, flow, warm, cool = (field.read("A-07-heat", name) for name in names)
+        assert heat == pytest.approx(heat_from_flow_w(flow, warm, cool))
+        tank = field.read("A-07-hp", "operating_state") == 1.0
+        assert not (tank and heat)
+        heated, to_tank = heated + (heat > 500.0), to_tank + tank
+    assert heated > 60 and to_tank > 0
 
 
 def test_counters_only_rise_and_agree_with_power(simulate, estate) -> None:

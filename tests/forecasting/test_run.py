@@ -1,5 +1,6 @@
 """From roll-ups to forecasts, as the service calls it; and nothing from the future."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -176,6 +177,29 @@ def test_a_pump_that_reports_no_heat_gives_it_by_nameplate(block, rollups, weath
     assert not estimated and frame["heat_w"].iloc[0] == 2000.0
     estimate = estimate_thermal(home, PRIOR, measured, NOW, seen)
     assert estimate.dwelling_id == "A-01" and estimate.hours > 0
+
+
+def test_a_heat_meter_speaks_for_heat_in_place_of_pump_and_nameplate(block, rollups, weather):
+    """By its power, and by what it has counted where it gave no power."""
+    home = replace(block(3).dwellings[0], heat_meter_id="A-01-heat")
+    seen = weather.observed(NOW - timedelta(days=40), NOW)
+    half = len(rollups) // 2
+    power = np.where(np.arange(len(rollups)) < half, 3100.0, np.nan)
+    measured = rollups.assign(
+        **{"A-01-hp.heat_w": 2000.0, "A-01-heat.heat_w": power, "A-01-heat.heat_kwh": 0.8}
+    )
+    assert PointId("A-01-heat", "heat_w") in thermal_points(home)
+    assert PointId("A-01-hp", "heat_w") not in thermal_points(home)
+    frame, estimated = thermal_frame(home, measured, seen)
+    assert not estimated
+    assert set(frame) == {"room_c", "heat_w", "outdoor_c", "household_w", "irradiance_w_m2"}
+    assert set(frame["heat_w"].iloc[:half]) == {3100.0}
+    np.testing.assert_allclose(frame["heat_w"].iloc[half:], 1600.0)  # 0.8 kWh in half an hour
+    estimate = estimate_thermal(home, PRIOR, measured, NOW, seen)
+    assert estimate.hours > 0
+    silent = measured.drop(columns=["A-01-heat.heat_w", "A-01-heat.heat_kwh"])
+    frame, estimated = thermal_frame(home, silent, seen)
+    assert estimated, "a heat meter that never answered is stood in for, and this is said"
 
 
 def test_points_are_named_as_the_store_names_them(dwelling):

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from ems.domain.estate import Estate
-from ems.domain.points import PointId
+from ems.domain.points import DeviceClass, PointId
 from ems.domain.readings import Quality, Reading
 from ems.service.derive import derived_readings, heat_from_flow_w
 from ems.service.image import ProcessImage
 from ems.service.polling import DeviceWatch
 from ems.settings import load_estate
+from ems.settings.profiles import load_profiles
 
 NOW = datetime(2023, 12, 1, 18, 0, tzinfo=UTC)
 DEMO = Path(__file__).parents[2] / "config/demo/estate.yaml"
@@ -41,6 +42,38 @@ def derived(estate: Estate, image: ProcessImage) -> dict[str, float]:
 def test_heat_is_flow_times_cooling() -> None:
     # 12 l/min cooled by 5 K: 0.2 kg/s * 4.18 kJ/(kg K) * 5 K = 4.18 kW
     assert heat_from_flow_w(12.0, 40.0, 35.0) == pytest.approx(4180.0)
+
+
+def test_a_heat_meter_that_reports_no_heat_gives_it_by_flow_and_cooling(estate: Estate) -> None:
+    profile = load_profiles(DEMO.parents[1] / "devices")["kamstrup_multical_x03"]
+    points = dict(profile.points) | {
+        "flow_rate_lpm": dataclasses.replace(
+            profile.points["flow_temperature_c"], point="flow_rate_lpm", address=0
+        )
+    }
+    flowing = dataclasses.replace(profile, points=points)
+    meter = dataclasses.replace(
+        estate.devices["A-07-hp"],
+        id="A-07-heat",
+        device_class=DeviceClass.HEAT_METER,
+        profile=flowing,
+        role="heat_meter",
+    )
+    fitted = dataclasses.replace(estate, devices={**estate.devices, meter.id: meter})
+    values = {
+        "A-07-heat.flow_rate_lpm": 12.0,
+        "A-07-heat.flow_temperature_c": 40.0,
+        "A-07-heat.return_temperature_c": 35.0,
+    }
+    found = derived(fitted, image_of(values))
+    assert found == {"A-07-heat.heat_w": pytest.approx(4180.0)}
+    assert derived(fitted, image_of(values, NOW - timedelta(minutes=5))) == {}
+    itself = dataclasses.replace(
+        flowing, points={**points, "heat_w": profile.points["flow_temperature_c"]}
+    )
+    own = dataclasses.replace(meter, profile=itself)
+    reporting = dataclasses.replace(estate, devices={**estate.devices, meter.id: own})
+    assert derived(reporting, image_of(values)) == {}, "what it reports itself is not computed"
 
 
 def test_household_power_is_the_meter_less_the_heat_pump(estate: Estate) -> None:

@@ -158,3 +158,64 @@ def test_a_relay_board_measures_no_power_so_its_heat_pump_needs_a_meter(site: Si
     faults = site.faults()
     assert faults
     assert all("reports no electric power" in fault.problem for fault in faults)
+
+
+HEAT_METER = """id: heat_meter_at_hand
+vendor: Example Works
+model: HM1
+device_class: heat_meter
+transports: [rtu]
+serial: 9600 8N1
+max_block: 20
+sources: [the data sheet]
+points:
+  heat_w: {space: holding, address: 4, type: float32, unit: W, cadence: normal, confidence: B}
+"""
+
+
+def test_heat_meters_have_their_place_in_homes_and_blocks(site: Site) -> None:
+    (site.devices / "heat_meter_at_hand.yaml").write_text(HEAT_METER, encoding="utf-8")
+    site.replace(
+        "      heat_pump_meter_profile: eastron_sdm120\n",
+        "      heat_pump_meter_profile: eastron_sdm120\n"
+        "      heat_meter_profile: heat_meter_at_hand\n",
+    )
+    site.replace(
+        "room_sensor: 71, heat_pump_meter: 101}",
+        "room_sensor: 71, heat_pump_meter: 101, heat_meter: 131}",
+    )
+    site.replace(
+        "    every_dwelling:\n",
+        "    heat_meter: {profile: heat_meter_at_hand, unit: 141}\n    every_dwelling:\n",
+    )
+    estate = load_estate(site.file)
+    block = estate.blocks[0]
+    with_meter = [home for home in block.dwellings if home.heat_meter_id]
+    assert [home.heat_meter_id for home in with_meter] == [f"{block.dwellings[0].id}-heat"]
+    assert block.heat_meter_id == f"{block.id}-heat"
+    for device_id, role in ((with_meter[0].heat_meter_id, "heat_meter"),
+                            (block.heat_meter_id, "block_heat_meter")):  # fmt: skip
+        device = estate.devices[device_id or ""]
+        assert (device.device_class, device.role) == (DeviceClass.HEAT_METER, role)
+
+
+@pytest.mark.parametrize(
+    ("profile", "says"),
+    [("kamstrup_multical_x03", "neither heat nor both"), ("eastron_sdm120", "of a meter")],
+)
+def test_what_cannot_tell_heat_is_no_heat_meter(site: Site, profile: str, says: str) -> None:
+    site.replace(
+        "    every_dwelling:\n",
+        f"    heat_meter: {{profile: {profile}, unit: 141}}\n    every_dwelling:\n",
+    )
+    (fault,) = site.faults()
+    assert fault.path == "blocks[0].heat_meter.profile"
+    assert says in fault.problem
+
+
+def test_a_heat_meter_without_a_profile_is_named(site: Site) -> None:
+    site.replace("heat_pump_meter: 101}", "heat_pump_meter: 101, heat_meter: 131}")
+    (fault,) = site.faults()
+    assert fault.path == "blocks[0].dwellings[0].units.heat_meter"
+    assert fault.problem == "the home has a heat meter of which no profile is named"
+    assert "heat_meter_profile" in fault.remedy
