@@ -116,16 +116,18 @@ def test_an_operator_withdraws_with_a_form_of_this_page(clients, estate, store) 
 def test_what_was_refused_is_listed_with_its_reason(clients, estate, store) -> None:
     desk, olive = EventDesk(estate, store), clients["olive"]
     assert "Refused" not in olive.get("/estate/events").text
-    for asked in (request(10_000.0, source="<b>acme"), request(-3.0, source="other")):
+    for asked in (request(10_000.0, source="<b>acme"), request(block="Z", source="other")):
         with pytest.raises(RefusedError):
             desk.submit(asked, NOW)
     page = olive.get("/estate/events").text
     _, table = page.split("Refused requests, latest first")
     rows = re.findall(r"<tr class=\"govuk-table__row\">.*?</tr>", table, re.DOTALL)
     assert len(rows) == 2
+    assert 'data-label="Block">Z<' in rows[0] + rows[1]
     whole = next(row for row in rows if "acme" in row)
     assert re.search(r"10,?000\S*\skW less", whole)
-    assert "more than the block&#39;s feeder" in whole
+    assert 'data-label="Block">Ash House<' in whole
+    assert "This is more than the block&#39;s feeder" in whole
     assert "&lt;b&gt;acme" in whole
     for label in ("For", "Block", "Change", "Why", "Asked by"):
         assert f'data-label="{label}"' in whole
