@@ -24,8 +24,9 @@ cdef extern from *:
     HEARTH_WIDE static void hearth_dots(
         const double *const *a, const double *const *b, Py_ssize_t count, double *out)
     {
-        hearth_v4 s[12];
-        for (int k = 0; k < 12; k++) s[k] = (hearth_v4){0, 0, 0, 0};
+        const hearth_v4 none = {0, 0, 0, 0};
+        hearth_v4 p0 = none, q0 = none, r0 = none, p1 = none, q1 = none, r1 = none;
+        hearth_v4 p2 = none, q2 = none, r2 = none, p3 = none, q3 = none, r3 = none;
         const double *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3];
         const double *b0 = b[0], *b1 = b[1], *b2 = b[2];
         for (Py_ssize_t t = 0; t < count; t += 4) {
@@ -33,12 +34,16 @@ cdef extern from *:
             hearth_v4 y = *(const hearth_v4 *)(b1 + t);
             hearth_v4 z = *(const hearth_v4 *)(b2 + t);
             hearth_v4 v;
-            v = *(const hearth_v4 *)(a0 + t); s[0] += v * x; s[1] += v * y; s[2] += v * z;
-            v = *(const hearth_v4 *)(a1 + t); s[3] += v * x; s[4] += v * y; s[5] += v * z;
-            v = *(const hearth_v4 *)(a2 + t); s[6] += v * x; s[7] += v * y; s[8] += v * z;
-            v = *(const hearth_v4 *)(a3 + t); s[9] += v * x; s[10] += v * y; s[11] += v * z;
+            v = *(const hearth_v4 *)(a0 + t); p0 += v * x; q0 += v * y; r0 += v * z;
+            v = *(const hearth_v4 *)(a1 + t); p1 += v * x; q1 += v * y; r1 += v * z;
+            v = *(const hearth_v4 *)(a2 + t); p2 += v * x; q2 += v * y; r2 += v * z;
+            v = *(const hearth_v4 *)(a3 + t); p3 += v * x; q3 += v * y; r3 += v * z;
         }
-        for (int k = 0; k < 12; k++) out[k] = (s[k][0] + s[k][1]) + (s[k][2] + s[k][3]);
+    #define HEARTH_SUM(s) ((s[0] + s[1]) + (s[2] + s[3]))
+        out[0] = HEARTH_SUM(p0); out[1] = HEARTH_SUM(q0); out[2] = HEARTH_SUM(r0);
+        out[3] = HEARTH_SUM(p1); out[4] = HEARTH_SUM(q1); out[5] = HEARTH_SUM(r1);
+        out[6] = HEARTH_SUM(p2); out[7] = HEARTH_SUM(q2); out[8] = HEARTH_SUM(r2);
+        out[9] = HEARTH_SUM(p3); out[10] = HEARTH_SUM(q3); out[11] = HEARTH_SUM(r3);
     }
 
     /* out = a b, step by step; out may be a. */
@@ -46,6 +51,17 @@ cdef extern from *:
         double *out, const double *a, const double *b, Py_ssize_t count)
     {
         for (Py_ssize_t t = 0; t < count; t++) out[t] = a[t] * b[t];
+    }
+
+    /* out *= each of the columns; count is a multiple of four. */
+    HEARTH_WIDE static void hearth_mask(
+        double *out, const double *const *column, Py_ssize_t columns, Py_ssize_t count)
+    {
+        for (Py_ssize_t t = 0; t < count; t += 4) {
+            hearth_v4 v = *(hearth_v4 *)(out + t);
+            for (Py_ssize_t k = 0; k < columns; k++) v *= *(const hearth_v4 *)(column[k] + t);
+            *(hearth_v4 *)(out + t) = v;
+        }
     }
 
     /* clean = value and known = 1 where the value is finite, else 0 and 0. */
@@ -89,6 +105,9 @@ cdef extern from *:
     void hearth_times(
         double* out, const double* a, const double* b, Py_ssize_t count
     ) noexcept nogil
+    void hearth_mask(
+        double* out, const double* const* column, Py_ssize_t columns, Py_ssize_t count
+    ) noexcept nogil
     void hearth_know(
         double* clean, double* known, const double* value, Py_ssize_t count
     ) noexcept nogil
@@ -117,6 +136,7 @@ cdef struct Series:
     double* weight       # weight of each row, 0 where it is skipped
     double* own          # own columns, 0 where missing
     const double** column  # where each column begins
+    const double** mask  # where it says what is known of each lag, and of the target
 
 
 cdef double* _zeros(Py_ssize_t count) noexcept nogil:
@@ -136,10 +156,11 @@ cdef bint _make(
     of.known = _zeros(front + rows + PAD)
     of.weight = _zeros(rows + PAD)
     of.own = _zeros(own * (rows + PAD))
-    of.column = <const double**>calloc(of.columns + 4, sizeof(double*))
+    of.column = <const double**>calloc(of.columns, sizeof(double*))
+    of.mask = <const double**>calloc(lags + 1, sizeof(double*))
     return (
         of.clean != NULL and of.known != NULL and of.weight != NULL and of.own != NULL
-        and of.column != NULL
+        and of.column != NULL and of.mask != NULL
     )
 
 
@@ -149,6 +170,7 @@ cdef void _drop(Series* of) noexcept nogil:
     free(of.weight)
     free(of.own)
     free(<void*>of.column)
+    free(<void*>of.mask)
 
 
 cdef void _load(
@@ -162,7 +184,7 @@ cdef void _load(
     bint target,
 ) noexcept nogil:
     """Point the columns to one series and weigh its rows; a missing value skips its rows."""
-    cdef Py_ssize_t t, j, count
+    cdef Py_ssize_t t, j
     cdef Py_ssize_t begin = first - of.front
     cdef Py_ssize_t stride = of.rows + PAD
     cdef double value
@@ -194,16 +216,13 @@ cdef void _load(
         t = of.front - <Py_ssize_t>lags[j]
         of.column[of.shared + own.shape[0] + j] = of.clean + t
     of.column[of.columns - 1] = of.clean + of.front
-    t = 0
-    while t < of.rows:
-        count = of.rows - t if of.rows - t < TILE else TILE
-        for j in range(lags.shape[0]):
-            hearth_times(
-                of.weight + t, of.weight + t, of.known + of.front - lags[j] + t, count
-            )
-        if target:
-            hearth_times(of.weight + t, of.weight + t, of.known + of.front + t, count)
-        t += TILE
+    # A row stands where target and lags are known; weights behind the last row are zero.
+    for j in range(lags.shape[0]):
+        of.mask[j] = of.known + of.front - lags[j]
+    of.mask[lags.shape[0]] = of.known + of.front
+    hearth_mask(
+        of.weight, of.mask, lags.shape[0] + (1 if target else 0), (of.rows + 3) // 4 * 4
+    )
 
 
 cdef void _fit_rows(
