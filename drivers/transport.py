@@ -83,7 +83,8 @@ class Broken:
     detail
         Why.
     refused
-        The gateway does not want this client (its certificate): no unit is to blame.
+        The gateway does not want this client (its certificate), or hung up before it ever
+        answered one over TLS: no unit is to blame.
     """
 
     detail: str
@@ -123,6 +124,8 @@ class Link:
         tcp = gateway.transport in (Transport.TCP, Transport.TLS)
         self._framing: Framing = SocketFraming(first) if tcp else RtuFraming()
         self._serial = gateway.serial if gateway.transport is Transport.RTU else None
+        # A gateway's refusal of a certificate may be lost when it hangs up in the same moment.
+        self._admitted = gateway.transport is not Transport.TLS
 
     @property
     def connected(self) -> bool:
@@ -224,7 +227,9 @@ class Link:
             # What broke off would be taken for the start of the next reply.
             return Malformed("a reply that breaks off") if port.received else Silence(timeout_s)
         except OSError as error:
-            return Broken(_words(error), refused=isinstance(error, ssl.SSLError))
+            refused = isinstance(error, ssl.SSLError) or not self._admitted
+            return Broken(_words(error), refused=refused)
+        self._admitted = True
         if isinstance(pdu, Fault):
             return Malformed(pdu.detail)
         return Refusal(pdu[1]) if pdu[0] & 0x80 else Answer(request.values(pdu))
