@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ems.domain.errors import InvalidInputError
 from forecasting.backtest import Contest, Plan
 from forecasting.calendar import Calendar
+from forecasting.ensemble import learnt_models
 from forecasting.references import empirical_models
 
+LEARNT = "learnt"
 EMPIRICAL = "weighted empirical"
+REFIT_DAYS = 30
+"""A backtest fits the learnt models anew after so many days."""
 
 
 def contests_of(
@@ -19,8 +23,16 @@ def contests_of(
     wanted: str = "",
 ) -> list[Contest]:
     """Return the contests, the one whose figures stand first in ``metrics.json`` first."""
-    del plan
-    every = {EMPIRICAL: lambda: Contest(EMPIRICAL, empirical_models(calendar, members))}
+    times = {at.time() for at in plan.origins}
+
+    def learnt() -> Contest:
+        models = learnt_models(calendar, members, steps=plan.steps, every_half_hour=len(times) > 1)
+        return Contest(LEARNT, models, refit_every=REFIT_DAYS * len(times))
+
+    every: dict[str, Callable[[], Contest]] = {
+        LEARNT: learnt,
+        EMPIRICAL: lambda: Contest(EMPIRICAL, empirical_models(calendar, members)),
+    }
     names = [name.strip() for name in wanted.split(",") if name.strip()] or list(every)
     for name in names:
         if name not in every:
