@@ -282,7 +282,7 @@ class LearntModel:
         return np.asarray(np.maximum(found, 0.0) * np.maximum(scale, LEAST_SCALE_W)[None, :, None])
 
 
-_LEAST_WIDTH = 0.02
+_LEAST_WIDTH = 0.005
 """Half a band is at least this wide in units of the scale before it is moved [-]."""
 
 
@@ -375,7 +375,7 @@ def _calibrate(
         pooled = float(np.quantile(side[good], 0.9))
         for at, (values, held) in enumerate(zip(side, good, strict=True)):
             own = float(np.quantile(values[held], 0.9)) if held.sum() >= 240 else pooled
-            moved[row, at] = np.clip(0.7 * own + 0.3 * pooled, 0.5, 2.5)
+            moved[row, at] = np.clip(0.7 * own + 0.3 * pooled, 0.1, 3.0)
     return share, moved
 
 
