@@ -215,6 +215,8 @@ class DeviceWatch:
             told_c, asked_c = expected[point_id], commands[point_id].value
             if abs(reading.value - asked_c) <= rule.tolerance + SAME_C:
                 told_c = asked_c  # a write that was not answered had arrived
+            elif self._is_timer_switch(self._homes[point_id], reading.value, seen_before, now):
+                self._told[point_id] = told_c = reading.value  # the next dispatch puts it right
             sightings.append(
                 Sighting(
                     self._homes[point_id].id,
@@ -254,6 +256,17 @@ class DeviceWatch:
             for change in alone
             if not any(one.since >= change.seen_at for one in asked.get(change.dwelling_id, ()))
         )
+
+    def _is_timer_switch(
+        self, home: Dwelling, value_c: float, before: datetime | None, now: datetime
+    ) -> bool:
+        """Tell whether the heat pump's own timer, set to the home's schedule, explains a value."""
+        if before is None:
+            return False
+        zone = self._estate.zone
+        change = home.comfort.next_change(before, zone)
+        wanted_c = home.comfort.temperature_at(now, zone)
+        return change is not None and change <= now and abs(value_c - wanted_c) <= SAME_C
 
     def _expected(self, command: ActiveCommand) -> float | None:
         told = self._told.get(command.point_id)

@@ -152,6 +152,20 @@ def test_the_residents_word_ends_the_wait_for_an_unknown_change(bench) -> None:
     assert changes_now(bench.store, bench.now) == {}
 
 
+def test_the_heat_pumps_own_timer_is_nobodys_hand(bench) -> None:
+    home = bench.estate.dwelling(HOME)
+    switch = home.comfort.next_change(bench.now, bench.estate.zone)
+    bench.now = switch - timedelta(minutes=4)
+    bench.desk.warmer(home, bench.now, by="tess", hours=2.0, temperature_c=22.5)
+    bench.dispatch(3)
+    assert bench.shows(PUMP) == 22.5
+    bench.touch(PUMP, home.comfort.temperature_at(switch, bench.estate.zone))
+    bench.dispatch(3)
+    assert bench.now > switch
+    assert bench.shows(PUMP) == 22.5
+    assert [kept.record.by for kept in bench.store.all_kept(Asked)] == ["tess"]
+
+
 def test_a_finding_survives_a_restart(bench) -> None:
     bench.dispatch(3)
     bench.restart()
