@@ -206,12 +206,13 @@ class Liar:
 
     rng: random.Random
     power_w: float = 1000.0
+    voltage_v: float = 245.0
     honest: bool = True
     told: Counter[str] = field(default_factory=Counter)
     last: bytes = b""
 
     def registers(self, address: int, count: int) -> bytes:
-        values = {0: 230.0, 12: self.power_w, 70: 50.0, 72: 100.0, 74: 7.0}
+        values = {0: self.voltage_v, 12: self.power_w, 70: 50.0, 72: 100.0, 74: 7.0}
         image = {}
         for start, value in values.items():
             image[start], image[start + 1] = struct.unpack(">HH", struct.pack(">f", value))
@@ -310,7 +311,8 @@ def tell_lies(kit, profiles, replies: int, seed: int) -> None:
             liar.honest = False
             now += timedelta(minutes=1)
             liar.power_w = 1000.0 + sum(liar.told.values()) % 4001
-            true = {"power_w": liar.power_w, "voltage_v": 230.0, "frequency_hz": 50.0}
+            liar.voltage_v = 480.0 - liar.voltage_v  # it moves, as a living mains does
+            true = {"power_w": liar.power_w, "voltage_v": liar.voltage_v, "frequency_hz": 50.0}
             true |= {"energy_import_kwh": 100.0, "energy_export_kwh": 7.0}
             clock.seconds += 100.0
             readings = await bus.poll(set(Cadence), now)
@@ -326,6 +328,7 @@ def tell_lies(kit, profiles, replies: int, seed: int) -> None:
         for _ in range(100):
             now += timedelta(minutes=1)
             clock.seconds += 100.0
+            liar.voltage_v = 480.0 - liar.voltage_v
             if all(reading.is_good for reading in await bus.poll(set(Cadence), now)):
                 break
             await bus.settle()
