@@ -170,7 +170,8 @@ class DeviceWatch:
             if isinstance(outcome, Applied | Unconfirmed):
                 self._told[point_id] = outcome.read_back
             elif isinstance(outcome, Deferred):
-                self._told[point_id] = outcome.held
+                # Nothing was told: what it shows beside what it was told is for the next look.
+                self._told.setdefault(point_id, outcome.held)
             elif isinstance(outcome, Unreachable):
                 # What it holds is what it held, or what it was just asked for.
                 self._silent.add(point_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ems.domain.profiles import WriteRule
-from ems.domain.setpoints import Cause
+from ems.domain.setpoints import Cause, Deferred
 from ems.domain.wishes import Asked, Asking, DeviceChange, Finding
 from ems.field.faults import FaultKind, FieldFault
 from ems.service.commanding import release_all
@@ -97,6 +98,17 @@ def test_a_second_hand_replaces_the_first(bench) -> None:
         bench.dispatch(3)
         assert bench.shows(PUMP) == wanted
     assert bench.charge.wishes(bench.now)[HOME].temperature_c == 19.5
+
+
+def test_a_hand_between_look_and_command_is_seen_at_the_next_look(bench) -> None:
+    told = bench.dispatch(3)[PUMP]
+    bench.touch(PUMP, 23.5)
+    # The command found the new value, and flash protection kept it from being written over.
+    (watch, _) = bench.dispatcher._watches
+    watch.told([replace(told, outcome=Deferred(23.5, bench.now + timedelta(minutes=5)))])
+    assert PUMP not in bench.dispatch()
+    assert bench.dispatch()[PUMP].setpoint.cause is Cause.RESIDENT
+    assert bench.shows(PUMP) == 23.5
 
 
 def test_a_knob_that_is_turned_back_is_no_change(bench) -> None:
