@@ -261,6 +261,7 @@ def test_a_home_is_handed_back_while_control_hangs(demo: Demo) -> None:
     finally:
         os.kill(demo.pid("control"), signal.SIGCONT)
     home = load_estate(demo.state.parent / "estate.yaml").dwelling("A-16")
-    assert register(demo, pump) == home.comfort.highest_c
+    # Woken in the middle of a round, control may end it first; its next one puts that right.
+    until(lambda: register(demo, pump) == home.comfort.highest_c, PATIENCE_S)
     (held,) = json.loads(ems(demo, "release", "--list", "--json"))
     ems(demo, "release", "--lift", held["id"])
