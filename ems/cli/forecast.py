@@ -4,65 +4,22 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
 
 import click
 import pandas as pd
 
+from ems.cli.forecast_options import meter_options, read_meters, read_weather_of, tell
 from ems.cli.options import examples, table
 from ems.domain.errors import InvalidInputError
 from ems.domain.time import HALF_HOUR, floor_to
-from forecasting.calendar import Calendar
-from forecasting.meters import Columns, Meters, read_table, regular
-
-DEFAULTS = Columns()
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group()
 def forecast() -> None:
     """Forecasts of household load from files of half-hourly meters; no service needed."""
-
-
-def meter_options(function: F) -> F:
-    """Add what every command over a meter file takes."""
-    for option in (
-        click.option("--id-column", default=DEFAULTS.home, show_default=True, help="Home."),
-        click.option("--time-column", default=DEFAULTS.start, show_default=True, help="Start."),
-        click.option(
-            "--energy-column",
-            default=DEFAULTS.energy_kwh,
-            show_default=True,
-            help="Energy of the half-hour [kWh].",
-        ),
-        click.option(
-            "--times-in", default="UTC", show_default=True, help="Zone of stamps that name none."
-        ),
-        click.option(
-            "--zone", default="Europe/London", show_default=True, help="Where the homes are."
-        ),
-        click.option(
-            "--holidays",
-            type=click.Path(path_type=Path),
-            help="Bank holidays: YAML as for an estate, or CSV with dates in its first column.",
-        ),
-        click.option(
-            "--weather",
-            type=click.Path(path_type=Path),
-            help="Weather that was forecast, hourly CSV.",
-        ),
-        click.option(
-            "--weather-observed",
-            type=click.Path(path_type=Path),
-            help='Weather as it came, taken as the forecast ("perfect weather").',
-        ),
-    ):
-        function = option(function)
-    return function
 
 
 @forecast.command(
@@ -111,10 +68,10 @@ def backtest(
     from forecasting.backtest import Plan, chosen_homes, members_of, run_backtest
 
     began = time.monotonic()
-    meters, calendar = _read(data, of_file)
+    meters, calendar = read_meters(data, of_file)
     plan = Plan(parse_origins(origins, every), horizon, group_size, max_missing)
     homes = chosen_homes(meters.power_w, max_missing)
-    weather = _weather(of_file)
+    weather = read_weather_of(of_file)
     tell(meters, homes.shape[1], max_missing)
     contests = contests_of(calendar, members_of(list(homes.columns), group_size), plan, models)
     with click.progressbar(length=len(plan.origins), label="Origins", show_pos=True) as bar:
@@ -149,63 +106,6 @@ def backtest(
     report = write_report(out, found, facts, calendar)
     _print(report)
     click.echo(f"\nreport: {out / 'report.html'}\nfigures: {out / 'metrics.json'}")
-
-
-def _read(data: Path, of_file: dict[str, Any]) -> tuple[Meters, Calendar]:
-    columns = Columns(of_file["id_column"], of_file["time_column"], of_file["energy_column"])
-    names = [columns.home, columns.start, columns.energy_kwh]
-    zone = _zone(of_file["zone"], "--zone")
-    _zone(of_file["times_in"], "--times-in")
-    meters = regular(read_table(data, names), columns, of_file["times_in"])
-    return meters, Calendar.of(zone, holidays_of(of_file["holidays"]))
-
-
-def _zone(name: str, option: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInputError(
-            "there is no such time zone",
-            field=option,
-            value=name,
-            remedy="Use a name such as Europe/London or UTC.",
-        ) from error
-
-
-def holidays_of(path: Path | None) -> frozenset[date]:
-    """Return bank holidays of a file; none without one."""
-    if path is None:
-        return frozenset()
-    if path.suffix in {".yaml", ".yml"}:
-        from ems.settings.sources import read_holidays
-
-        return read_holidays(path)
-    try:
-        column = pd.read_csv(path).iloc[:, 0]
-        days = pd.to_datetime(column, format="%Y-%m-%d")
-    except (OSError, ValueError, IndexError) as error:
-        raise InvalidInputError(
-            f"the holidays cannot be read: {error}",
-            field="--holidays",
-            value=str(path),
-            remedy="Give a CSV file whose first column holds dates as 2013-12-25.",
-        ) from error
-    return frozenset(day.date() for day in days)
-
-
-def _weather(of_file: dict[str, Any]) -> Any:
-    from ems.cli.forecast_weather import read_given
-
-    issued, seen = of_file["weather"], of_file["weather_observed"]
-    if issued is not None and seen is not None:
-        raise InvalidInputError(
-            "two kinds of weather are given",
-            field="--weather",
-            value=str(issued),
-            remedy="Give either --weather or --weather-observed.",
-        )
-    path = issued or seen
-    return None if path is None else read_given(path, observed=issued is None)
 
 
 def parse_origins(span: str, every: str) -> tuple[datetime, ...]:
@@ -257,17 +157,6 @@ def parse_span(text: str) -> timedelta:
             remedy="Write 30min, 6h or 24h.",
         )
     return step
-
-
-def tell(meters: Meters, kept: int, max_missing: float) -> None:
-    """Say what was found in the file."""
-    held = meters.power_w
-    click.echo(
-        f"{held.shape[1]} homes, {held.index[0]:%Y-%m-%d %H:%M} to {held.index[-1]:%Y-%m-%d %H:%M} "
-        f"UTC; {kept} with at most {max_missing:.0%} missing"
-    )
-    for note in meters.notes:
-        click.echo(f"  {note}")
 
 
 def _print(report: dict[str, Any]) -> None:
