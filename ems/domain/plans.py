@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ems.domain.events import Direction
 from ems.domain.forecasts import FloatArray
+from ems.domain.heating import FabricProblem, PumpProblem, TankProblem
 from ems.domain.setpoints import Cause
 
 
@@ -51,6 +52,17 @@ class HomeProblem:
     hot_water_w
         The part of ``base_w`` that the heat pump draws for hot water [W]; ``None`` where it is
         not told apart.
+    pump
+        How the heat pump can run; ``None``: at any output up to ``heat_max_w``.
+    fabric
+        A second thermal state behind the room, whose equation then has one term more.
+    tank
+        Hot water that is decided and not expected; ``base_w`` then leaves it out.
+    pv_w
+        Generation on the home's own roof, positive here [W]; ``None`` where there is none.
+    export_gbp_per_kwh
+        What a kWh exported at the home's own meter earns, where supply is individual;
+        ``None``: nothing.
     """
 
     dwelling_id: str
@@ -68,6 +80,11 @@ class HomeProblem:
     price_gbp_per_kwh: FloatArray = field(repr=False)
     terminal_gbp_per_kwh: float = 0.0
     hot_water_w: FloatArray | None = field(default=None, repr=False)
+    pump: PumpProblem | None = None
+    fabric: FabricProblem | None = None
+    tank: TankProblem | None = None
+    pv_w: FloatArray | None = field(default=None, repr=False)
+    export_gbp_per_kwh: FloatArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +225,15 @@ class SchedulingProblem:
 class HomePlan:
     """What one home is to do.
 
-    ``heat_w`` and ``power_w`` per step; ``room_c`` at the end of each step;
+    ``heat_w`` (to the room) and ``power_w`` (heat pump and backup heater) per step; ``room_c``
+    at the end of each step;
     ``cause`` and ``sentence`` per step, from the plan's own prices and active limits;
     ``heat_value_gbp_per_kwh`` is what a further kWh of heat in the room would save from
-    then on (a dual of the plan), ``None`` where the plan has no prices.
+    then on (a dual of the plan), ``None`` where the plan has no prices. ``on`` is 1 in steps in
+    which a heat pump that cannot run at any output runs; ``mass_c`` is the second thermal state
+    and ``tank_wh`` the hot water held, both at the end of each step; ``tank_heat_w`` and
+    ``backup_w`` are what heat pump and backup heater give to it. ``None`` where the home has no
+    such part.
     """
 
     dwelling_id: str
@@ -221,6 +243,11 @@ class HomePlan:
     cause: tuple[Cause, ...] = field(repr=False)
     sentence: tuple[str, ...] = field(repr=False)
     heat_value_gbp_per_kwh: FloatArray | None = field(default=None, repr=False)
+    on: FloatArray | None = field(default=None, repr=False)
+    mass_c: FloatArray | None = field(default=None, repr=False)
+    tank_heat_w: FloatArray | None = field(default=None, repr=False)
+    backup_w: FloatArray | None = field(default=None, repr=False)
+    tank_wh: FloatArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,6 +268,30 @@ class GaveWay:
     subject: str
     worst: float
     unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalCase:
+    """The plan made again with all values of what is left at the end multiplied by ``scale``.
+
+    Attributes
+    ----------
+    scale
+        Factor on every terminal value.
+    objective_gbp
+        What the new plan reaches under its own values.
+    kept_gbp
+        What it costs under the values of the plan in force: above that plan's objective by what
+        planning with the wrong values would cost.
+    first_change_w
+        Mean absolute change of all decisions (heat pumps and battery, electric) over the first
+        two hours, in sum over the block [W].
+    """
+
+    scale: float
+    objective_gbp: float
+    kept_gbp: float
+    first_change_w: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -270,6 +321,8 @@ class Schedule:
         Wall seconds spent.
     lacked
         As in the problem: inputs that were missing, and what stood in for them.
+    terminal
+        How the plan would change with other terminal values; empty where it was not asked.
     """
 
     id: str
@@ -287,6 +340,7 @@ class Schedule:
     gave_way: tuple[GaveWay, ...] = ()
     solve_s: float = 0.0
     lacked: tuple[str, ...] = ()
+    terminal: tuple[TerminalCase, ...] = ()
 
     @property
     def gap(self) -> float:
