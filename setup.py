@@ -15,7 +15,12 @@ EXACT = ["-ffp-contract=off"]
 WIDE = ["-O3"]
 """Sums run in vectors, in another order than the twin's: equal to rounding alone."""
 
-KERNELS = {"decode": EXACT, "rollup": EXACT, "ridge": WIDE}
+KERNELS = {
+    "decode": EXACT,
+    "rollup": EXACT,
+    "ridge_sums": WIDE,
+    "ridge_solve": WIDE,
+}
 
 
 class BuildKernels(build_ext):

@@ -1,7 +1,8 @@
 """Ridge regression of many series at once, from sums that grow with the data.
 
-The arithmetic is compiled (``ext/_ridge.pyx``); :mod:`ext.ridge_reference` says the
-same readably, and tests hold the two equal to rounding (sums run in another order).
+The arithmetic is compiled (``ext/_ridge_sums.pyx``, ``ext/_ridge_solve.pyx``);
+:mod:`ext.ridge_reference` says the same readably, and tests hold the two equal to rounding
+(sums run in another order).
 
 Maths
 -----
@@ -29,8 +30,6 @@ column whose mean is beyond a million times its spread loses its digits in (1).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -44,8 +43,6 @@ from ext.ridge_data import (
     RidgeState,
     SharedRows,
     Window,
-    as_floats,
-    as_shape,
     check_reach,
     check_series,
     end_of,
@@ -53,11 +50,13 @@ from ext.ridge_data import (
 )
 
 try:
-    from ext._ridge import accumulate, fitted_rows, predict_all, solve_all
+    from ext._ridge_sums import accumulate
+    from ext.ridge_solve import fitted, predict, solve
 except ImportError as error:
     raise ImportError(
-        "the compiled kernel ext._ridge is missing: build it with `pip install -e .` in the "
-        "project's folder (this needs a C compiler, e.g. the package build-essential)"
+        "the compiled kernels ext._ridge_sums and ext._ridge_solve are missing: build them with "
+        "`pip install -e .` in the project's folder (this needs a C compiler, e.g. the package "
+        "build-essential)"
     ) from error
 
 __all__ = [
@@ -218,52 +217,6 @@ def correct(
     state.rows[which] = part.rows
 
 
-def solve(
-    state: RidgeState,
-    penalties: Sequence[float],
-    *,
-    standardise: bool = True,
-    threads: int | None = None,
-) -> Floats:
-    """Solve (3) for each strength of regularisation.
-
-    Parameters
-    ----------
-    state
-        From `fit`; left alone.
-    penalties
-        λ, each at least 0.
-    standardise
-        Whether λ counts for columns of spread 1.
-    threads
-        As for `fit`.
-
-    Returns
-    -------
-    ndarray
-        Coefficients, shape (series, penalties, plan.coefficients), in the order
-        constant, shared, own, lags, slots; ``nan`` for a series without rows.
-    """
-    strengths = np.array(penalties, dtype=np.float64)
-    if strengths.ndim != 1 or not np.all(np.isfinite(strengths) & (strengths >= 0)):
-        raise InvalidInputError(
-            "must be numbers of at least 0",
-            field="penalties",
-            value=penalties,
-            remedy="Give one strength of regularisation or several.",
-        )
-    series = len(state.rows)
-    found = np.empty((series, len(strengths), state.plan.coefficients))
-
-    def work(begin: int, end: int) -> None:
-        solve_all(
-            state.gram, state.slot_sums, state.rows, strengths, standardise, found, begin, end
-        )
-
-    share(work, series, state.plan.columns**2 * len(strengths), threads)
-    return found
-
-
 def fit_quantile(
     plan: FeaturePlan,
     window: Window,
@@ -309,102 +262,6 @@ def fit_quantile(
         _add(state, data, state.begin_step, state.end_step, around=around, threads=threads)
         found = solve(state, [penalty], standardise=standardise, threads=threads)[:, 0]
     return np.ascontiguousarray(found)
-
-
-def fitted(
-    plan: FeaturePlan,
-    window: Window,
-    coefficients: ArrayLike,
-    *,
-    threads: int | None = None,
-) -> Floats:
-    """Return what the coefficients say for each step from its true lags.
-
-    ``coefficients`` has shape (series, plan.coefficients). The result has the shape of
-    the window's values, ``nan`` where a feature is missing; targets are not needed.
-    """
-    data = CheckedWindow(plan, window)
-    series, steps = data.values.shape
-    given = as_shape(coefficients, (series, plan.coefficients), "coefficients")
-    columns = SharedRows(data, 0, steps, np.ones(steps))
-    result = np.empty((series, steps))
-
-    def work(begin: int, end: int) -> None:
-        fitted_rows(
-            data.values,
-            data.own,
-            columns.basis,
-            columns.weight,
-            columns.slot,
-            data.lags,
-            0,
-            given,
-            result,
-            plan.slots > 0,
-            begin,
-            end,
-        )
-
-    share(work, series, steps, threads)
-    return result
-
-
-def predict(
-    plan: FeaturePlan,
-    coefficients: ArrayLike,
-    history: ArrayLike,
-    *,
-    steps: int = 48,
-    shared: ArrayLike | None = None,
-    own: ArrayLike | None = None,
-    slot: ArrayLike | None = None,
-    threads: int | None = None,
-) -> Floats:
-    """Forecast the steps after the history.
-
-    A lag that is shorter than the lead takes the forecast of the step it points to.
-
-    Parameters
-    ----------
-    coefficients
-        Shape (series, penalties, plan.coefficients), from `solve`.
-    history
-        Values up to the last one known, shape (series, past); as many as the longest
-        lag reaches are used.
-    shared, own, slot
-        Columns of the steps ahead, shapes as in `Window`.
-
-    Returns
-    -------
-    ndarray
-        Shape (series, penalties, steps); ``nan`` where a feature is missing.
-    """
-    past = as_floats(history, 2, "history")[:, -max(plan.reach, 1) :]
-    series = past.shape[0]
-    given = as_floats(coefficients, 3, "coefficients")
-    given = as_shape(given, (series, given.shape[1], plan.coefficients), "coefficients")
-    data = CheckedWindow(plan, Window(np.full((series, steps), np.nan), shared, own, slot))
-    basis = np.ones((1 + plan.shared, steps))
-    basis[1:] = data.shared
-    past = np.ascontiguousarray(past)
-    result = np.empty((series, given.shape[1], steps))
-
-    def work(begin: int, end: int) -> None:
-        predict_all(
-            past,
-            data.own,
-            basis,
-            data.slot,
-            data.lags,
-            given,
-            result,
-            plan.slots > 0,
-            begin,
-            end,
-        )
-
-    share(work, series, steps * given.shape[1], threads)
-    return result
 
 
 def _add(

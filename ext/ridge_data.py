@@ -167,7 +167,7 @@ class CheckedWindow:
 
     def __init__(self, plan: FeaturePlan, window: Window) -> None:
         self.plan = plan
-        self.values = as_floats(window.values, 2, "values")
+        self.values = as_rows(window.values, "values")
         series, steps = self.values.shape
         self.shared = _columns(window.shared, (plan.shared, steps), "shared")
         self.own = _columns(window.own, (series, plan.own, steps), "own")
@@ -212,9 +212,9 @@ class SharedRows:
     basis
         Constant and shared columns, 0 where missing, padded; shape (1 + shared, rows + pad).
     by_row
-        The same row by row, shape (rows, 1 + shared).
+        The same row by row, zeros behind them, shape (rows, a multiple of four).
     weight
-        Weight of each row, 0 where a shared column is missing.
+        Weight of each row, 0 where a shared column is missing or a lag lies before the window.
     slot
         Slot of each row.
     """
@@ -226,8 +226,10 @@ class SharedRows:
         self.basis = np.zeros((1 + len(shared), count + PAD))
         self.basis[0, :count] = 1.0
         self.basis[1:, :count] = np.where(known, shared, 0.0)
-        self.by_row = np.ascontiguousarray(self.basis[:, :count].T)
+        self.by_row = np.zeros((count, -(-len(self.basis) // 4) * 4))
+        self.by_row[:, : len(self.basis)] = self.basis[:, :count].T
         self.weight = np.where(known.all(axis=0), weight, 0.0)
+        self.weight[: max(0, data.plan.reach - begin)] = 0.0
         self.slot = np.ascontiguousarray(data.slot[begin:end])
 
     def totals(self, slots: int) -> tuple[Floats, Floats]:
@@ -250,6 +252,20 @@ def as_floats(given: ArrayLike, dimensions: int, name: str) -> Floats:
             remedy="Series come first, steps last.",
         )
     return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def as_rows(given: ArrayLike, name: str) -> Floats:
+    """Return series whose steps lie side by side; a part of such an array is not copied."""
+    if (
+        isinstance(given, np.ndarray)
+        and given.ndim == 2
+        and given.dtype == np.float64
+        and given.flags.aligned
+        and given.strides[1] == given.itemsize
+        and given.strides[0] > 0
+    ):
+        return given
+    return as_floats(given, 2, name)
 
 
 def as_shape(given: ArrayLike, shape: tuple[int, ...], name: str) -> Floats:

@@ -1,6 +1,6 @@
 """The batch ridge, said readably: one series, its table of features written out.
 
-The twin of ``ext/_ridge.pyx`` with the rules of :mod:`ext.ridge`. It solves the
+The twin of ``ext/_ridge_*.pyx`` with the rules of :mod:`ext.ridge`. It solves the
 penalised equations of all columns, slots among them, at once, by an orthogonal
 decomposition of the table itself and never of sums. Tests hold the two equal to
 rounding; nothing else calls it.

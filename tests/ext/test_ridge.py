@@ -376,7 +376,7 @@ def test_faults_are_named(wrong, field):
 
 
 def test_a_kernel_that_is_not_built_says_how_to_build_it():
-    script = "import sys; sys.modules['ext._ridge'] = None; import ext.ridge"
+    script = "import sys; sys.modules['ext._ridge_sums'] = None; import ext.ridge"
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode != 0
