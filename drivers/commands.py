@@ -6,17 +6,14 @@ raises. A setpoint for a point that cannot be written is a bug and does.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-import structlog
-
-from drivers.codec import write_message
-from drivers.exchange import failure, look, patiently
+from drivers.exchange import failure, look, stopped
 from drivers.line import Priority
 from drivers.orders import (
+    Basis,
     holds,
     is_write_only,
     lapsing,
@@ -27,8 +24,8 @@ from drivers.orders import (
 )
 from drivers.permission import Identities, uncertain
 from drivers.session import DeviceSession, Result
-from drivers.transport import Answer, Malformed, Refusal, Silence
 from drivers.write_memory import WriteMemory
+from drivers.writing import NOTHING, Writer
 from ems.domain.points import PointId
 from ems.domain.ports import WriteBook
 from ems.domain.readings import Quality, Reading
@@ -38,25 +35,12 @@ from ems.domain.setpoints import (
     NotWritten,
     Outcome,
     OutOfBounds,
+    Overtaken,
     Rejected,
     Setpoint,
     Unconfirmed,
     Unreachable,
 )
-
-log = structlog.get_logger(__name__)
-
-STILL_WORKING = 5
-"""Exception of a device that took a write and needs time for it."""
-
-_NOTHING = (math.nan, Quality.NO_ANSWER)
-
-READ_BACK_TRIES = 2
-"""A device may settle late: the value is read back once more before it counts as refused."""
-
-RAMP_PATIENCE_S = 5.0
-RAMP_PAUSE_S = 0.05
-"""A value on its way to what was asked is followed for as long, looked at so often [s, wall]."""
 
 
 class Commander:
@@ -76,9 +60,8 @@ class Commander:
         book: WriteBook | None = None,
     ) -> None:
         self._memory = WriteMemory(write_counts, book)
+        self._writer = Writer(self._memory)
         self._identities = Identities()
-        self._seen: dict[PointId, float] = {}
-        self._ramps: dict[PointId, tuple[float, float]] = {}
 
     @property
     def write_counts(self) -> Mapping[PointId, int]:
@@ -86,7 +69,13 @@ class Commander:
         return self._memory.counts
 
     async def apply(
-        self, session: DeviceSession, setpoint: Setpoint, now: datetime, *, urgent: bool
+        self,
+        session: DeviceSession,
+        setpoint: Setpoint,
+        now: datetime,
+        *,
+        urgent: bool,
+        seen: float | None = None,
     ) -> Outcome:
         """Bring one point to a value; see :class:`ems.domain.ports.FieldBus`."""
         name = setpoint.point_id.point
@@ -101,13 +90,30 @@ class Commander:
         if refused is not None:
             return refused
         async with session.commanding:
-            outcome = await self._bring(session, name, target, now, urgent)
-        if session.judge.link_lost and not isinstance(outcome, Rejected | NotWritten):
+            basis = self._basis(session, name, target, seen)
+            outcome = await self._bring(session, name, target, now, urgent, basis)
+        if session.judge.link_lost and not isinstance(outcome, Rejected | NotWritten | Overtaken):
             return Unreachable("its gateway answers but does not hear the device")
         return outcome
 
+    def _basis(
+        self, session: DeviceSession, name: str, target: float, seen: float | None
+    ) -> Basis | None:
+        """Return what must still be so when a point is written; ``None`` where nothing need be."""
+        point_id = session.point_ids[name]
+        if seen is None or self._writer.is_moving(point_id) or is_write_only(session, name):
+            return None
+        told = self._memory.told.get(point_id, seen)
+        return Basis(name, (seen, told, target), rule_of(session, name).tolerance)
+
     async def _bring(
-        self, session: DeviceSession, name: str, target: float, now: datetime, urgent: bool
+        self,
+        session: DeviceSession,
+        name: str,
+        target: float,
+        now: datetime,
+        urgent: bool,
+        basis: Basis | None,
     ) -> Outcome:
         parts = session.profile.written_as(name, target)
         own = [part for part, _ in parts]
@@ -116,11 +122,12 @@ class Commander:
         refused = await self._may_write(session, name, names)
         if refused is not None:
             return refused
-        held = await self._held(session, names, now)
-        if held.fault is not None:
-            return failure(held.fault)
+        held = await self._writer.held(session, names, now)
+        kept = stopped(held, basis)
+        if kept is not None:
+            return kept
         missing = [entry for entry in entering if self._wants(session, entry, held, now)]
-        failed = await self._write_all(session, missing, held, now, urgent)
+        failed = await self._writer.write_all(session, missing, held, now, urgent)
         if failed is None and not missing:
             failed = self._needs_no_write(session, name, parts, held, now)
         if failed is not None:
@@ -134,10 +141,12 @@ class Commander:
         until = self._worn_until(session, [part for part, _ in changed], now)
         if until is not None and not urgent:
             return Deferred(shown(session, name, held), until)
-        failed = await self._write_all(session, changed, held, now, urgent)
+        failed = await self._writer.write_all(session, changed, held, now, urgent, basis)
         if failed is not None:
             return failed
-        seen = {part: self._seen.get(session.point_ids[part], value) for part, value in parts}
+        seen = {
+            part: self._writer.shown.get(session.point_ids[part], value) for part, value in parts
+        }
         proven = not any(is_write_only(session, part) for part in own)
         return Applied(session.profile.read_as(name, seen), written=True, proven=proven)
 
@@ -176,12 +185,12 @@ class Commander:
         point_id, rule = session.point_ids[last], rule_of(session, last)
         found = shown(session, name, held)
         if all(holds(held, part, value, rule_of(session, part)) for part, value in parts):
-            self._ramps.pop(point_id, None)
+            self._writer.forget_ramp(point_id)
             if self._memory.wants_refresh(point_id, rule, now):
                 return None
             proven = not any(is_write_only(session, part) for part, _ in parts)
             return Applied(found, written=False, proven=proven)
-        moves = last == name and self._is_on_its_way(point_id, target, found)
+        moves = last == name and self._writer.is_on_its_way(point_id, target, found)
         return Unconfirmed(found) if moves else None
 
     async def repeat(
@@ -211,8 +220,8 @@ class Commander:
             if failed is not None:
                 return failed
             grouped = tuple(part for part in names if part not in dict(writes))
-            held = await self._held(session, grouped, now) if grouped else Result({})
-            failed = await self._write_all(session, writes, held, now, urgent=False)
+            held = await self._writer.held(session, grouped, now) if grouped else Result({})
+            failed = await self._writer.write_all(session, writes, held, now, urgent=False)
             return failed or Applied(value, written=True)
 
     def due(self, session: DeviceSession, name: str, value: float) -> datetime | None:
@@ -259,16 +268,16 @@ class Commander:
             refused = await self._may_write(session, point, every)
             if refused is not None:
                 return refused
-            held = await self._held(session, every, now)
+            held = await self._writer.held(session, every, now)
             if held.fault is not None:
                 return failure(held.fault)
             if all(holds(held, name, value, rule_of(session, name)) for name, value in release):
                 return Applied(held.values[names[-1]][0], written=False)
-            self._ramps.pop(setpoint.point_id, None)
+            self._writer.forget_ramp(setpoint.point_id)
             first = [part for part in parts if part[0] not in names]
-            await self._write_all(session, first, held, now, urgent=True)
-            failed = await self._write_all(session, release, held, now, urgent=True)
-            return failed or Applied(self._seen[session.point_ids[names[-1]]], written=True)
+            await self._writer.write_all(session, first, held, now, urgent=True)
+            failed = await self._writer.write_all(session, release, held, now, urgent=True)
+            return failed or Applied(self._writer.shown[session.point_ids[names[-1]]], written=True)
 
     async def look(self, session: DeviceSession, name: str, now: datetime) -> Reading:
         """Return what one point holds now; ``NO_ANSWER`` where the device was silent."""
@@ -278,132 +287,14 @@ class Commander:
         async with session.commanding:
             split = (session.profile.encoded or {}).get(name)
             if split is not None:
-                held = await self._held(session, split.parts, now)
+                held = await self._writer.held(session, split.parts, now)
                 value = shown(session, name, held)
                 quality = Quality.NO_ANSWER if math.isnan(value) else Quality.GOOD
                 return Reading(point_id, now, value, quality)
             held = await look(session, (name,), now)
         if held.fault is not None or session.judge.link_lost:
             return Reading(point_id, now, math.nan, Quality.NO_ANSWER)
-        return Reading(point_id, now, *held.values.get(name, _NOTHING))
-
-    async def _write_all(
-        self,
-        session: DeviceSession,
-        writes: Sequence[tuple[str, float]],
-        held: Result,
-        now: datetime,
-        urgent: bool,
-    ) -> Outcome | None:
-        """Write points in order, members of a group together; return the first failure.
-
-        A member of a group that is not to be changed keeps the value in ``held``.
-        """
-        remaining = dict(writes)
-        while remaining:
-            name = next(iter(remaining))
-            group = next((g for g in session.profile.write_groups if name in g), (name,))
-            values: dict[str, float] = {}
-            for member in group:
-                kept = held.values.get(member, _NOTHING)[0]
-                values[member] = remaining.pop(member, kept)
-                if math.isnan(values[member]):
-                    return Unreachable(f"{member}, written together with {name}, is unknown")
-            outcome = await self._write_and_confirm(session, values, now, urgent)
-            if not isinstance(outcome, Applied):
-                return outcome
-        return None
-
-    async def _write_and_confirm(
-        self, session: DeviceSession, values: Mapping[str, float], now: datetime, urgent: bool
-    ) -> Outcome:
-        """Write one message and read it back; the outcome is that of its first point."""
-        message = write_message(session.profile, values)
-        reply = await patiently(session, message)
-        if isinstance(reply, Refusal) and reply.code != STILL_WORKING:
-            return failure(reply)
-        # A write that was not answered may have been taken: it counts as wear.
-        told = {session.point_ids[name]: value for name, value in values.items()}
-        self._memory.note(told, now, urgent=urgent)
-        for point_id in told:
-            self._ramps.pop(point_id, None)
-        if isinstance(reply, Silence | Malformed):
-            session.note_failure(reply)
-        if not isinstance(reply, Answer | Refusal):
-            return failure(reply)
-        return await self._read_back(session, values, now)
-
-    async def _read_back(
-        self, session: DeviceSession, values: Mapping[str, float], now: datetime
-    ) -> Outcome:
-        """Wait until the device shows what it was told; follow a value that is on its way."""
-        names, settle_s = tuple(values), max(rule_of(session, name).settle_s for name in values)
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + settle_s + RAMP_PATIENCE_S
-        before: dict[str, float] = {}
-        looks = 0
-        while True:
-            await asyncio.sleep(
-                settle_s if looks < READ_BACK_TRIES else max(settle_s, RAMP_PAUSE_S)
-            )
-            seen = await self._held(session, names, now)
-            if seen.fault is not None:
-                return failure(seen.fault)
-            looks += 1
-            for name in names:
-                self._seen[session.point_ids[name]] = seen.values.get(name, _NOTHING)[0]
-            wrong = [
-                name
-                for name in names
-                if not holds(seen, name, values[name], rule_of(session, name))
-            ]
-            if not wrong:
-                return Applied(self._seen[session.point_ids[names[0]]], written=True)
-            off = self._off(session, values, wrong)
-            moving = _all_nearer(wrong, before, off)
-            if looks >= READ_BACK_TRIES and (not moving or loop.time() >= until_s):
-                break
-            before = off
-        if moving:
-            self._ramps |= {session.point_ids[name]: (values[name], off[name]) for name in wrong}
-        return Unconfirmed(self._seen[session.point_ids[wrong[0]]])
-
-    def _off(
-        self, session: DeviceSession, values: Mapping[str, float], names: Sequence[str]
-    ) -> dict[str, float]:
-        """Return how far each point was from what it was told when it was seen last."""
-        return {
-            name: abs(self._seen.get(session.point_ids[name], math.nan) - values[name])
-            for name in names
-        }
-
-    def _is_on_its_way(self, point_id: PointId, target: float, shown: float) -> bool:
-        """Tell whether the device still moves towards what it was told: no second write."""
-        told, off_before = self._ramps.pop(point_id, (math.nan, math.nan))
-        off = abs(shown - target)
-        if told != target or not off < off_before - 1e-9:
-            return False
-        self._ramps[point_id] = target, off
-        return True
-
-    async def _held(self, session: DeviceSession, names: Sequence[str], now: datetime) -> Result:
-        """Return what points hold; of one that cannot be read, what it was told last."""
-        blind = [name for name in names if is_write_only(session, name)]
-        readable = tuple(name for name in names if name not in blind)
-        result = await look(session, readable, now)
-        told = {
-            name: (self._memory.told[session.point_ids[name]], Quality.GOOD)
-            for name in blind
-            if session.point_ids[name] in self._memory.told
-        }
-        return Result({**result.values, **told}, result.fault) if told else result
-
-
-def _all_nearer(
-    names: Sequence[str], before: Mapping[str, float], after: Mapping[str, float]
-) -> bool:
-    """Tell whether each of these points has come nearer to what it was told."""
-    return all(after[name] < before.get(name, math.nan) - 1e-9 for name in names)
+        return Reading(point_id, now, *held.values.get(name, NOTHING))
 
 
 async def _found(session: DeviceSession, name: str, urgent: bool) -> Outcome | None:

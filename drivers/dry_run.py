@@ -38,7 +38,14 @@ class DryRunBus:
         """Read these points now."""
         return await self._bus.look(point_ids, now)
 
-    async def apply(self, setpoint: Setpoint, now: datetime, *, urgent: bool = False) -> Outcome:
+    async def apply(
+        self,
+        setpoint: Setpoint,
+        now: datetime,
+        *,
+        urgent: bool = False,
+        seen: float | None = None,
+    ) -> Outcome:
         """Return what keeps a setpoint from being written: its bounds, or the dry run.
 
         Raises
@@ -46,7 +53,7 @@ class DryRunBus:
         InvalidInputError
             Where the device is unknown or the point cannot be written.
         """
-        del now, urgent
+        del now, urgent, seen
         device = self._devices.get(setpoint.point_id.device_id)
         rule = None if device is None else device.profile.write_rule(setpoint.point_id.point)
         if rule is None:

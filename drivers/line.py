@@ -15,7 +15,7 @@ import asyncio
 import heapq
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -96,12 +96,16 @@ class Turns:
     """A lock that is handed on by priority, then by order of arrival."""
 
     _busy: bool = False
+    _holder: asyncio.Task[Any] | None = None
     _count: int = 0
     _waiting: list[tuple[int, int, asyncio.Future[None]]] = field(default_factory=list)
 
     @asynccontextmanager
     async def take(self, priority: Priority) -> AsyncIterator[None]:
-        """Wait for one's turn and hold it."""
+        """Wait for one's turn and hold it; who holds it already goes on."""
+        if self._holder is not None and self._holder is asyncio.current_task():
+            yield
+            return
         if self._busy:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._count += 1
@@ -112,10 +116,11 @@ class Turns:
                 if future.done() and not future.cancelled():
                     self._hand_on()
                 raise
-        self._busy = True
+        self._busy, self._holder = True, asyncio.current_task()
         try:
             yield
         finally:
+            self._holder = None
             self._hand_on()
 
     def _hand_on(self) -> None:
@@ -160,6 +165,10 @@ class GatewayLine:
     def allow(self, after_connect_s: float) -> None:
         """Wait at least so long after connecting [s, wall time]: a device here needs it."""
         self._after_connect_s = max(self._after_connect_s, after_connect_s)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Hold the line for several requests of one command: nobody else's come between."""
+        return self._turns.take(Priority.WRITE)
 
     async def read(
         self,

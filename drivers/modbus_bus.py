@@ -145,8 +145,18 @@ class ModbusFieldBus:
         for poller in self._pollers:
             await poller.settle()
 
-    async def apply(self, setpoint: Setpoint, now: datetime, *, urgent: bool = False) -> Outcome:
+    async def apply(
+        self,
+        setpoint: Setpoint,
+        now: datetime,
+        *,
+        urgent: bool = False,
+        seen: float | None = None,
+    ) -> Outcome:
         """Write one setpoint where the device does not hold it yet, and read it back.
+
+        With ``seen``, what the point showed when the setpoint was decided, nothing is written
+        where somebody has changed it since.
 
         Raises
         ------
@@ -155,9 +165,9 @@ class ModbusFieldBus:
         """
         session = self._session(setpoint.point_id)
         if self._keeper is None:
-            return await self._commander.apply(session, setpoint, now, urgent=urgent)
+            return await self._commander.apply(session, setpoint, now, urgent=urgent, seen=seen)
         before = self._keeper.pause(setpoint.point_id)
-        outcome = await self._commander.apply(session, setpoint, now, urgent=urgent)
+        outcome = await self._commander.apply(session, setpoint, now, urgent=urgent, seen=seen)
         self._keeper.follow(session, setpoint, outcome, before)
         return outcome
 

@@ -4,11 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from drivers.session import DeviceSession, Result
 from ems.domain.errors import InvalidInputError
 from ems.domain.profiles import Rounding, WriteRule
 from ems.domain.readings import Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a command was decided on: whoever changes it meanwhile is not written over.
+
+    Attributes
+    ----------
+    point
+        The point commanded.
+    expected
+        What it may hold for the command to stand: what was seen, told last, and asked for.
+    tolerance
+        How far apart two values are still the same, in the point's unit.
+    """
+
+    point: str
+    expected: tuple[float, ...]
+    tolerance: float
+
+    def overtaken_by(self, held: Result) -> float | None:
+        """Return what somebody has set the point to; ``None`` where nobody has."""
+        value, quality = held.values.get(self.point, (math.nan, Quality.NO_ANSWER))
+        if quality in (Quality.SENTINEL, Quality.NO_ANSWER):
+            return None
+        if any(abs(value - each) <= self.tolerance + 1e-9 for each in self.expected):
+            return None
+        return value
 
 
 def quantise(value: float, rule: WriteRule) -> float | None:

@@ -14,6 +14,7 @@ from ems.domain.setpoints import (
     NotWritten,
     Outcome,
     OutOfBounds,
+    Overtaken,
     Rejected,
     Setpoint,
     Unconfirmed,
@@ -78,6 +79,8 @@ def outcome_words(outcome: Outcome, zone: ZoneInfo) -> str:
     match outcome:
         case Applied(proven=False):
             words = "Written and acknowledged; the device cannot be asked what it holds"
+        case Overtaken(held=value):
+            words = f"Not written: somebody has set it to {value:g} at that moment"
         case NotWritten(why=why):
             words = f"Not written: {why}"
         case Applied(written=written):

@@ -15,6 +15,7 @@ from ems.domain.setpoints import (
     NotWritten,
     Outcome,
     OutOfBounds,
+    Overtaken,
     Rejected,
     Unconfirmed,
     Unreachable,
@@ -37,6 +38,8 @@ def outcome_in_words(outcome: Outcome) -> str:
             words = f"later, holds {value:g} (the register wears out)"
         case Unreachable(detail=detail):
             words = f"no answer ({detail})"
+        case Overtaken(held=value):
+            words = f"not written, somebody has set it to {value:g}"
         case NotWritten(why=why):
             words = f"not written: {why}"
     return words

@@ -15,7 +15,15 @@ from ems.domain.estate import Estate
 from ems.domain.points import PointId
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Quality, Reading
-from ems.domain.setpoints import Applied, Outcome, OutOfBounds, Setpoint, Unconfirmed, Unreachable
+from ems.domain.setpoints import (
+    Applied,
+    Outcome,
+    OutOfBounds,
+    Overtaken,
+    Setpoint,
+    Unconfirmed,
+    Unreachable,
+)
 from ems.field.simulation import EstateSimulation
 
 
@@ -75,9 +83,19 @@ class SimulationBus:
             return Unconfirmed(shown)
         return Applied(shown, written=True)
 
-    async def apply(self, setpoint: Setpoint, now: datetime, *, urgent: bool = False) -> Outcome:
-        """Write one setpoint; flash protection has no place in a simulation."""
+    async def apply(
+        self,
+        setpoint: Setpoint,
+        now: datetime,
+        *,
+        urgent: bool = False,
+        seen: float | None = None,
+    ) -> Outcome:
+        """Write one setpoint unless somebody came first; a simulation's flash lasts for ever."""
         del now, urgent
+        shown = self._simulation.read(*setpoint.point_id)
+        if seen is not None and shown not in (seen, setpoint.value):
+            return Overtaken(shown)
         return self.apply_now(setpoint)
 
     async def release(self, setpoint: Setpoint, now: datetime) -> Outcome:

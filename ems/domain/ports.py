@@ -34,10 +34,20 @@ class FieldBus(Protocol):
         """
         ...
 
-    async def apply(self, setpoint: Setpoint, now: datetime, *, urgent: bool = False) -> Outcome:
+    async def apply(
+        self,
+        setpoint: Setpoint,
+        now: datetime,
+        *,
+        urgent: bool = False,
+        seen: float | None = None,
+    ) -> Outcome:
         """Write one setpoint where the device does not hold it yet, and read it back.
 
         ``urgent`` (the resident's, safety and release writes) bypasses flash protection.
+        ``seen`` is what the point showed when the setpoint was decided: where it holds
+        neither that nor what it was told last at the moment of the write, nothing is
+        written and the outcome is `Overtaken`.
         """
         ...
 

@@ -124,6 +124,16 @@ class Deferred:
 
 
 @dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Not written: somebody changed the point between the look at it and the command.
+
+    ``held`` is what it holds: neither what the command was decided on nor what it was told.
+    """
+
+    held: float
+
+
+@dataclass(frozen=True, slots=True)
 class NotWritten:
     """Not written, and nothing else done: Hearth itself keeps from it.
 
@@ -134,7 +144,9 @@ class NotWritten:
     why: str
 
 
-Outcome = Applied | OutOfBounds | Rejected | Unreachable | Unconfirmed | Deferred | NotWritten
+Outcome = (
+    Applied | OutOfBounds | Rejected | Unreachable | Unconfirmed | Deferred | Overtaken | NotWritten
+)
 """What came of a setpoint."""
 
 DRY_RUN = "dry run"

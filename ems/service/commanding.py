@@ -7,9 +7,10 @@ back. Whatever dies after that, the guard can release the device.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from ems.domain.points import PointId
 from ems.domain.ports import ActiveCommand, FieldBus, Store
 from ems.domain.setpoints import Applied, Cause, Setpoint, SetpointRecord
 
@@ -24,6 +25,9 @@ URGENT_CAUSES = frozenset(
 )
 """Causes whose writes bypass flash protection."""
 
+FIRST_CAUSES = frozenset({Cause.DEVICE_PROTECTION, Cause.IMPORT_LIMIT, Cause.RELEASE})
+"""Causes that come before a hand at the device: their writes are made whatever it has set."""
+
 
 async def apply_all(
     setpoints: Sequence[Setpoint],
@@ -32,6 +36,7 @@ async def apply_all(
     now: datetime,
     *,
     dry_run: bool = False,
+    seen: Mapping[PointId, float] | None = None,
 ) -> list[SetpointRecord]:
     """Send setpoints to their devices and record what came of each.
 
@@ -45,11 +50,23 @@ async def apply_all(
         Estate time.
     dry_run
         The bus writes nothing, so there is nothing that the guard would have to hand back.
+    seen
+        What points showed when the setpoints were decided: one that somebody has changed
+        since is left as it is, unless the cause comes before a hand at the device.
     """
+    shown = seen or {}
     if not dry_run:
         await asyncio.to_thread(store.open_commands, setpoints)
     outcomes = await asyncio.gather(
-        *(bus.apply(point, now, urgent=point.cause in URGENT_CAUSES) for point in setpoints)
+        *(
+            bus.apply(
+                setpoint,
+                now,
+                urgent=setpoint.cause in URGENT_CAUSES,
+                seen=None if setpoint.cause in FIRST_CAUSES else shown.get(setpoint.point_id),
+            )
+            for setpoint in setpoints
+        )
     )
     records = [
         SetpointRecord(setpoint, outcome, now)

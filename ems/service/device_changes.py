@@ -25,6 +25,7 @@ from ems.domain.setpoints import (
     Applied,
     Cause,
     Deferred,
+    Overtaken,
     Setpoint,
     SetpointRecord,
     Unconfirmed,
@@ -137,6 +138,12 @@ class DeviceWatch:
         The homes, where findings are kept, and how devices are reached.
     residents
         What residents asked for: a change at the device becomes part of it.
+
+    Attributes
+    ----------
+    seen
+        What the points that are commanded showed at the last look: what comes between it and
+        a command is somebody's hand.
     """
 
     def __init__(self, estate: Estate, store: Store, bus: FieldBus, residents: Residents) -> None:
@@ -146,6 +153,7 @@ class DeviceWatch:
         self._residents = residents
         self._homes = self._watched()
         self._told: dict[PointId, float] = {}
+        self.seen: dict[PointId, float] = {}
         self._looked: datetime | None = None
         self._silent: set[PointId] = set()
         mine = {home.id for home in self._homes.values()}
@@ -172,6 +180,8 @@ class DeviceWatch:
             elif isinstance(outcome, Deferred):
                 # Nothing was told: what it shows beside what it was told is for the next look.
                 self._told.setdefault(point_id, outcome.held)
+            elif isinstance(outcome, Overtaken):
+                self._told.setdefault(point_id, self.seen[point_id])
             elif isinstance(outcome, Unreachable):
                 # What it holds is what it held, or what it was just asked for.
                 self._silent.add(point_id)
@@ -199,6 +209,7 @@ class DeviceWatch:
             if (told := self._expected(command)) is not None
         }
         readings = await self._bus.look(list(expected), now)
+        self.seen = {one.point_id: one.value for one in readings if one.is_good}
         gap = self._gap(now)
         seen_before, self._looked = self._looked, now
         sightings: list[Sighting] = []

@@ -100,12 +100,16 @@ class Dispatcher:
             await self._hand_back(held, now)
             left = [await watch.look(now, without=held) for watch in self._watches]
             self._left_alone = frozenset().union(*left)
+        seen = {
+            point_id: value for watch in self._watches for point_id, value in watch.seen.items()
+        }
         records = await apply_all(
             await self.decide(now),
             self._bus,
             self._store,
             now,
             dry_run=self._estate.control.dry_run,
+            seen=seen,
         )
         for watch in self._watches:
             watch.told(records)

@@ -10,12 +10,15 @@ from typing import Any
 from ems.domain.estate import Estate
 from ems.domain.points import PointId
 from ems.domain.ports import ActiveCommand, Store
-from ems.domain.setpoints import Applied, Deferred, SetpointRecord
+from ems.domain.setpoints import Applied, Deferred, Overtaken, SetpointRecord
 from ems.service.guard import CONTROL, GUARD, control_is_silent
 from ems.service.outages import outages
 
 ONLINE_PERIODS = 3
 """A device is online while its last good reading is younger than this many polls."""
+
+NO_FAILURE = (Applied, Deferred, Overtaken)
+"""Outcomes after which a command that is not confirmed is none that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ def _named(ids: list[str], most: int = 5) -> str:
 def _failing(store: Store, commands: Sequence[ActiveCommand], now: datetime) -> list[str]:
     """Return the points whose last setpoint failed.
 
-    A command that is on its way, or that waits because its register wears out, is none.
+    A command that is on its way, that waits because its register wears out, or that a hand
+    at the device has overtaken, is none.
     """
     waiting = [command.point_id for command in commands if not command.confirmed]
     if not waiting:
@@ -100,7 +104,8 @@ def _failing(store: Store, commands: Sequence[ActiveCommand], now: datetime) -> 
     return [
         str(point_id)
         for point_id in waiting
-        if point_id not in last or not isinstance(last[point_id].outcome, Applied | Deferred)
+        if point_id not in last
+        or not isinstance(last[point_id].outcome, Applied | Deferred | Overtaken)
     ]
 
 

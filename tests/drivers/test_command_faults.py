@@ -96,7 +96,7 @@ def test_a_value_that_ramps_is_followed_until_it_has_arrived(kit, plant):
 def test_a_ramp_that_outlasts_our_patience_is_not_written_again_while_it_moves(
     kit, plant, monkeypatch
 ):
-    monkeypatch.setattr("drivers.commands.RAMP_PATIENCE_S", 0.0)
+    monkeypatch.setattr("drivers.writing.RAMP_PATIENCE_S", 0.0)
 
     async def story():
         async with plant(DAIKIN, rule={"room_setpoint_c": {"min_interval_s": 0}}) as (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ems.domain.profiles import WriteRule
-from ems.domain.setpoints import Cause, Deferred
+from ems.domain.setpoints import Cause, Deferred, Overtaken
 from ems.domain.wishes import Asked, Asking, DeviceChange, Finding
 from ems.field.faults import FaultKind, FieldFault
 from ems.service.commanding import release_all
@@ -109,6 +109,28 @@ def test_a_hand_between_look_and_command_is_seen_at_the_next_look(bench) -> None
     assert PUMP not in bench.dispatch()
     assert bench.dispatch()[PUMP].setpoint.cause is Cause.RESIDENT
     assert bench.shows(PUMP) == 23.5
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_hand_between_look_and_write_is_not_written_over(bench, restarted) -> None:
+    """The next two looks find it as they find any hand, even where control is new."""
+    told = bench.dispatch(3)[PUMP].setpoint.value
+    if restarted:
+        bench.restart()
+    look = bench.bus.look
+
+    async def look_then_touch(points, now):
+        readings = await look(points, now)
+        bench.touch(PUMP, 23.5)
+        bench.bus.look = look
+        return readings
+
+    bench.bus.look = look_then_touch
+    record = bench.dispatch()[PUMP]
+    assert record.outcome == Overtaken(23.5) and told != 23.5
+    assert PUMP not in bench.dispatch(), "suspected"
+    record = bench.dispatch()[PUMP]
+    assert record.setpoint.cause is Cause.RESIDENT and bench.shows(PUMP) == 23.5
 
 
 def test_a_knob_that_is_turned_back_is_no_change(bench) -> None:

@@ -15,6 +15,7 @@ from ems.domain.setpoints import (
     Cause,
     Deferred,
     Outcome,
+    Overtaken,
     Setpoint,
     SetpointRecord,
     Unconfirmed,
@@ -59,11 +60,11 @@ def complaints(estate: Estate, path: Path, outcomes: list[Outcome], *, on_its_wa
 
 
 @pytest.mark.parametrize("on_its_way", [False, True])
-def test_an_applied_or_deferred_setpoint_is_well(
+def test_an_applied_deferred_or_overtaken_setpoint_is_well(
     estate: Estate, tmp_path: Path, on_its_way: bool
 ) -> None:
     held = Deferred(19.0, NOW + timedelta(minutes=5))
-    for number, outcomes in enumerate(([Applied(19.0, written=True)], [held])):
+    for number, outcomes in enumerate(([Applied(19.0, written=True)], [held], [Overtaken(23.5)])):
         folder = tmp_path / str(number)
         folder.mkdir()
         assert not complaints(estate, folder, list(outcomes), on_its_way=on_its_way)

@@ -19,8 +19,10 @@ from ems.domain.setpoints import (
     Applied,
     Cause,
     Deferred,
+    NotWritten,
     Outcome,
     OutOfBounds,
+    Overtaken,
     Rejected,
     Setpoint,
     SetpointRecord,
@@ -107,6 +109,8 @@ outcomes = st.one_of(
     st.builds(Unreachable, texts),
     st.builds(Unconfirmed, numbers),
     st.builds(Deferred, numbers, instants),
+    st.builds(Overtaken, numbers),
+    st.builds(NotWritten, texts),
 )
 records = st.builds(SetpointRecord, setpoints, outcomes, instants)
 several = settings(

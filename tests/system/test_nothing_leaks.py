@@ -52,8 +52,15 @@ class Tape:
         self.read.append(readings)
         return readings
 
-    async def apply(self, setpoint: Setpoint, now: datetime, *, urgent: bool = False) -> Outcome:
-        del now, urgent
+    async def apply(
+        self,
+        setpoint: Setpoint,
+        now: datetime,
+        *,
+        urgent: bool = False,
+        seen: float | None = None,
+    ) -> Outcome:
+        del now, urgent, seen
         self.asked.append(setpoint)
         if self._bus:
             self._bus.write(setpoint)

@@ -226,7 +226,7 @@ def test_a_hand_at_the_heat_pump_is_respected(demo: Demo) -> None:
     with open_store(demo.state / "store.sqlite") as store:
 
         def noticed() -> bool:
-            # In the moment between look and command a touch is written over: people try again.
+            # Between a write and its reading back a touch passes for the answer: people try again.
             nonlocal touched
             if time.monotonic() - touched > 15.0:
                 touched = time.monotonic()
