@@ -12,6 +12,8 @@ import click
 import pandas as pd
 
 from ems.cli.forecast_options import meter_options, read_meters, read_weather_of, tell
+from ems.cli.forecast_run import run
+from ems.cli.forecast_show import show
 from ems.cli.options import examples, table
 from ems.domain.errors import InvalidInputError
 from ems.domain.time import HALF_HOUR, floor_to
@@ -19,7 +21,11 @@ from ems.domain.time import HALF_HOUR, floor_to
 
 @click.group()
 def forecast() -> None:
-    """Forecasts of household load from files of half-hourly meters; no service needed."""
+    """Forecasts: of any half-hourly meters from a file, and those of an estate in service."""
+
+
+forecast.add_command(run)
+forecast.add_command(show)
 
 
 @forecast.command(

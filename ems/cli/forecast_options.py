@@ -63,13 +63,14 @@ def read_meters(data: Path, of_file: dict[str, Any]) -> tuple[Meters, Calendar]:
     """Return the readings of a file and where the homes are, as `meter_options` say."""
     columns = Columns(of_file["id_column"], of_file["time_column"], of_file["energy_column"])
     names = [columns.home, columns.start, columns.energy_kwh]
-    zone = _zone(of_file["zone"], "--zone")
-    _zone(of_file["times_in"], "--times-in")
+    zone = zone_of(of_file["zone"], "--zone")
+    zone_of(of_file["times_in"], "--times-in")
     meters = regular(read_table(data, names), columns, of_file["times_in"])
     return meters, Calendar.of(zone, holidays_of(of_file["holidays"]))
 
 
-def _zone(name: str, option: str) -> ZoneInfo:
+def zone_of(name: str, option: str) -> ZoneInfo:
+    """Return a time zone by name, else raise `InvalidInputError`."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -123,7 +124,7 @@ def tell(meters: Meters, kept: int, max_missing: float) -> None:
     held = meters.power_w
     click.echo(
         f"{held.shape[1]} homes, {held.index[0]:%Y-%m-%d %H:%M} to {held.index[-1]:%Y-%m-%d %H:%M} "
-        f"UTC; {kept} with at most {max_missing:.0%} missing"
+        "UTC" + (f"; {kept} with at most {max_missing:.0%} missing" if max_missing < 1.0 else "")
     )
     for note in meters.notes:
         click.echo(f"  {note}")
