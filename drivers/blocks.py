@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from drivers.codec import PointCodec
+from ems.domain.holes import Span
 from ems.domain.profiles import DeviceProfile, Space
 from ext.decode import DecodePlan
 from ext.decode_reference import Slot as ImageSlot
@@ -21,13 +22,8 @@ MAX_BIT_BLOCK = 2000
 """Modbus allows this many coils or discrete inputs in one read."""
 
 
-class Atom(NamedTuple):
-    """Addresses that must be read in one request: one value, one scale factor."""
-
-    unit_id: int | None
-    space: Space
-    address: int
-    width: int
+Atom = Span
+"""Addresses that must be read in one request: one value, one scale factor."""
 
 
 @dataclass(frozen=True, slots=True)

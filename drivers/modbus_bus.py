@@ -18,7 +18,7 @@ from drivers.session import DeviceSession
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Device, Estate, Gateway
 from ems.domain.points import PointId
-from ems.domain.ports import FieldBus, WriteBook
+from ems.domain.ports import FieldBus, HoleBook, WriteBook
 from ems.domain.profiles import Cadence
 from ems.domain.readings import Reading
 from ems.domain.setpoints import Outcome, Setpoint
@@ -57,6 +57,8 @@ class ModbusFieldBus:
     clock
         Estate time; with it, commands that devices forget sooner than they are renewed are
         repeated until they expire. Without it every command is written once.
+    holes
+        Keeps over restarts which registers devices do not have.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class ModbusFieldBus:
         write_counts: Mapping[PointId, int] | None = None,
         book: WriteBook | None = None,
         clock: Clock | None = None,
+        holes: HoleBook | None = None,
     ) -> None:
         rng = random.Random(seed)  # noqa: S311 - jitter, not a secret
         made: dict[str, dict[str, PointCodec]] = {}
@@ -85,7 +88,7 @@ class ModbusFieldBus:
             line = self._lines.setdefault(gateway.id, GatewayLine(gateway, wall, rng))
             profile = device.profile
             shared = made.setdefault(profile.id, codecs(profile))
-            session = DeviceSession(device, shared, line, Backoff(*DEVICE_BACKOFF_S, rng))
+            session = DeviceSession(device, shared, line, Backoff(*DEVICE_BACKOFF_S, rng), holes)
             self._sessions[device.id] = session
             by_gateway.setdefault(gateway.id, []).append(session)
         self._pollers = [
@@ -231,12 +234,18 @@ class ModbusFieldBus:
 
 
 def open_bus(
-    estate: Estate, book: WriteBook | None = None, *, clock: Clock | None = None
+    estate: Estate,
+    book: WriteBook | None = None,
+    *,
+    clock: Clock | None = None,
+    holes: HoleBook | None = None,
 ) -> FieldBus:
     """Return a bus to all devices of an estate; ``book`` counts its writes for good.
 
-    With a ``clock`` commands are kept alive between rounds until they expire. In a dry run it
-    writes nothing, whatever is asked of it.
+    With a ``clock`` commands are kept alive between rounds until they expire; ``holes`` keeps
+    what devices refuse. In a dry run it writes nothing, whatever is asked of it.
     """
-    bus = ModbusFieldBus(estate.devices.values(), estate.gateways, book=book, clock=clock)
+    bus = ModbusFieldBus(
+        estate.devices.values(), estate.gateways, book=book, clock=clock, holes=holes
+    )
     return DryRunBus(bus, estate.devices) if estate.control.dry_run else bus

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
-from drivers.blocks import Block, BlockPlan, Knowledge, identity_blocks, learn, plan
+from drivers.blocks import Block, BlockPlan, identity_blocks, plan
 from drivers.codec import PointCodec, WriteMessage
+from drivers.holes import Lessons, identity_of
 from drivers.images import Fetched, Values, decode
 from drivers.judging import Judge
 from drivers.line import GATEWAY_CODES, Backoff, GatewayLine, Priority
@@ -23,13 +24,11 @@ from drivers.sunspec_walk import BASES, Layout, walk
 from drivers.transport import EXCEPTIONS, Answer, Broken, Malformed, Refusal, Reply, Silence
 from ems.domain.estate import Device
 from ems.domain.points import PointId
+from ems.domain.ports import HoleBook
 from ems.domain.profiles import DeviceProfile, Space
 from ems.domain.readings import Quality
 
 log = structlog.get_logger(__name__)
-
-RELEARN_AFTER = timedelta(hours=1)
-"""Holes are asked for again after this long (estate time): a gateway may have misspoken."""
 
 LAYOUT_TRIES = 2
 """A device whose models moved is walked anew once before it counts as faulty."""
@@ -80,6 +79,8 @@ class DeviceSession:
         Its gateway.
     backoff
         How long it is left alone after it failed.
+    holes
+        Keeps over restarts what it refused.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class DeviceSession:
         codecs: Mapping[str, PointCodec],
         line: GatewayLine,
         backoff: Backoff,
+        holes: HoleBook | None = None,
     ) -> None:
         self.device = device
         self.line = line
@@ -105,7 +107,7 @@ class DeviceSession:
             )
         }
         self._codecs = codecs
-        self._knowledge = Knowledge()
+        self._holes = Lessons(device.id, holes)
         self._plans: dict[tuple[str, ...], BlockPlan] = {}
         self.judge = Judge(device.id)
         self._discovers = device.profile.discovery == DISCOVERY
@@ -113,7 +115,6 @@ class DeviceSession:
         self._bases: tuple[int, ...] = BASES
         self._identified = not (device.profile.identified_by or self._discovers)
         self._answered = False
-        self._learnt_at: datetime | None = None
         self.losses = 0
         """How often it did not answer: what was known of it may no longer be so."""
 
@@ -168,8 +169,8 @@ class DeviceSession:
         self, names: tuple[str, ...], now: datetime, priority: Priority, timeout_s: float | None
     ) -> Fetched | None:
         """Read by plan; ``None`` where a discovered device has another layout now."""
-        if self._learnt_at is not None and now - self._learnt_at > RELEARN_AFTER:
-            self._forget()
+        if self._holes.review(self._identity, now):
+            self._plans.clear()
         refusal: Reply | None = None
         while True:
             current = self._plan(names)
@@ -196,8 +197,7 @@ class DeviceSession:
                 if self._discovery and fault is None and not self._in_place(current, replies):
                     return None
                 return Fetched(current, replies, fault)
-            self._knowledge = learn(self._knowledge, refused)
-            self._learnt_at = self._learnt_at or now
+            self._holes.learn(refused, self._identity, now)
             self._plans.clear()
             if len(refused.atoms) == 1:
                 log.info(
@@ -243,9 +243,12 @@ class DeviceSession:
             log.warning("device_lost", device=self.device.id, detail=describe(reply))
 
     def _forget(self) -> None:
-        self._knowledge = Knowledge()
-        self._learnt_at = None
+        self._holes.forget()
         self._plans.clear()
+
+    def _identity(self) -> str:
+        layout = None if self._discovery is None else self._discovery.layout
+        return identity_of(self.device, self.line.gateway, self.profile, layout)
 
     async def _read_block(self, block: Block, priority: Priority, timeout_s: float | None) -> Reply:
         allowed_s = timeout_s or self.line.gateway.timeout_s
@@ -320,7 +323,7 @@ class DeviceSession:
             profile, asked = self.profile, names
             if self._discovery is not None:
                 profile, asked = self._discovery.readable, self._discovery.expand(names)
-            found = plan(profile, self._codecs, asked, self._knowledge)
+            found = plan(profile, self._codecs, asked, self._holes.knowledge)
             self._plans[names] = found
         return found
 

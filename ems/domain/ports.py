@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import pandas as pd
 
 from ems.domain.forecasts import Forecast
+from ems.domain.holes import Holes
 from ems.domain.plans import Schedule
 from ems.domain.points import PointId
 from ems.domain.profiles import Cadence
@@ -79,6 +80,22 @@ class WriteBook(Protocol):
 
     def last_write(self, point_id: PointId) -> datetime | None:
         """Return when a point was written last, by any process; ``None`` where never."""
+        ...
+
+
+class HoleBook(Protocol):
+    """Keeps over restarts what devices taught by refusing reads; it must not block."""
+
+    def known(self, device_id: str) -> Holes | None:
+        """Return what a device taught; ``None`` where it taught nothing that still counts."""
+        ...
+
+    def learnt(self, holes: Holes) -> None:
+        """Note what a device taught, all of it."""
+        ...
+
+    def forgotten(self, device_id: str) -> None:
+        """Note that what a device taught no longer counts."""
         ...
 
 

@@ -21,6 +21,7 @@ from ems.service.dispatching import Dispatcher
 from ems.service.events import open_desk
 from ems.service.forecasting_job import ForecastJob
 from ems.service.guard import CONTROL
+from ems.service.holes import HoleLedger
 from ems.service.image import ProcessImage
 from ems.service.in_charge import InCharge
 from ems.service.jobs import Job, schedule
@@ -81,6 +82,8 @@ class Control:
         What to control, what is known, how devices are reached, and the sky.
     ledger
         Counts the bus's writes for good; ``None`` where nothing wears out.
+    holes
+        Keeps what devices refuse; ``None`` where that is forgotten at the end.
     """
 
     def __init__(
@@ -91,8 +94,10 @@ class Control:
         weather: WeatherProvider,
         *,
         ledger: WriteLedger | None = None,
+        holes: HoleLedger | None = None,
     ) -> None:
         self._ledger = ledger
+        self._holes = holes
         self._estate = estate
         self._store = store
         self._bus = bus
@@ -127,6 +132,8 @@ class Control:
     async def poll(self, now: datetime) -> None:
         """Read what is due."""
         await self._poller.run(now)
+        if self._holes is not None:
+            await asyncio.to_thread(self._holes.keep)
 
     async def roll_up(self, now: datetime) -> None:
         """Roll up half-hours that have closed."""
@@ -245,8 +252,10 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
         stop = stop_on_signals()
         note_start(store, CONTROL, clock.now())
         ledger = WriteLedger(store)
-        bus = open_bus(estate, ledger, clock=clock)
-        control = Control(estate, store, bus, open_weather(estate), ledger=ledger)
+        holes = HoleLedger(store)
+        bus = open_bus(estate, ledger, clock=clock, holes=holes)
+        weather = open_weather(estate)
+        control = Control(estate, store, bus, weather, ledger=ledger, holes=holes)
         alarms = control_alarms(estate, store, control.image, state_dir, control.charge.wishes)
         scheduler = schedule([*control.jobs(), alarms], clock)
         started = {"dry_run": True} if estate.control.dry_run else {}
