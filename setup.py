@@ -20,6 +20,7 @@ KERNELS = {
     "rollup": EXACT,
     "ridge_sums": WIDE,
     "ridge_solve": WIDE,
+    "store": EXACT,
 }
 
 
