@@ -15,7 +15,7 @@ forecast says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -34,6 +34,7 @@ from forecasting.interface import (
     make_forecast,
 )
 from forecasting.load import load_model
+from forecasting.panels import MOST_ROWS, Panel, gather, joined
 from forecasting.references import group_sums
 from forecasting.ridge import RidgeMedians
 from forecasting.shared import KINDS, Boosting, Gradient
@@ -218,10 +219,10 @@ class LearntModel:
         ridge = None
         if learning.ridge:
             ridge = _ridge(everything.first(own), held)
-        calibration = self._panel(self._series, late)
-        share, moved = _calibrate(gradient, ridge, calibration)
+        calibration, found = self._checked(gradient, late)
+        share, moved = _calibrate(found, ridge, calibration)
         if ridge is not None:
-            ridge = _ridge(everything.first(own).joined(calibration), until)
+            ridge = _ridge(joined([everything.first(own), calibration]), until)
         return _Fitted(gradient, ridge, share, moved)
 
     def _origins(self, until: datetime) -> list[datetime]:
@@ -256,17 +257,43 @@ class LearntModel:
         }
         return pd.concat([self._series, group_sums(self._homes, extra)], axis=1)
 
-    def _panel(self, series: pd.DataFrame, origins: Sequence[datetime]) -> _Panel:
+    def _panel(self, series: pd.DataFrame, origins: Sequence[datetime]) -> Panel:
         known = lay_out(series, self._calendar, self._observed)
-        return _gather(known, series, origins, self._learning, self._calendar)
+        return self._gathered(known, series, origins)
 
-    def _grown(self, panel: _Panel) -> Gradient | None:
+    def _gathered(self, known: Known, series: pd.DataFrame, origins: Sequence[datetime]) -> Panel:
+        one = self._learning
+        # A ridge belongs to one series and learns from all of it.
+        return gather(
+            known, series, origins, one.steps, self._calendar, whole=one.ridge, seed=one.seed
+        )
+
+    def _checked(self, gradient: Gradient, origins: Sequence[datetime]) -> tuple[Panel, FloatArray]:
+        """Return what came, and what the gradient model says, shape (kinds, S, O, K).
+
+        Only a ridge needs the rows themselves; else they are let go origin by origin, and of
+        very many rows every so manieth origin is looked at.
+        """
+        if self._learning.ridge or not origins:
+            panel = self._panel(self._series, origins)
+            return panel, gradient.predict(panel.rows)
+        rows = self._series.shape[1] * self._learning.steps * len(origins)
+        known = lay_out(self._series, self._calendar, self._observed)
+        panels, found = [], []
+        for origin in origins[:: -(-rows // (2 * MOST_ROWS))]:
+            panel = self._gathered(known, self._series, [origin])
+            found.append(gradient.predict(panel.rows))
+            panels.append(replace(panel, rows=panel.rows[..., :0]))
+        return joined(panels), np.concatenate(found, axis=2)
+
+    def _grown(self, panel: Panel) -> Gradient | None:
         good = np.isfinite(panel.share)
         if good.sum() < LEAST_ROWS:
             return None
-        weight = np.broadcast_to(panel.scale[..., None], good.shape)[good]
+        weight = np.where(good, panel.scale[..., None], 0.0)
         gradient = Gradient(self._learning.boosting, self._learning.seed)
-        return gradient.fit(panel.rows[good], panel.share[good], weight)
+        rows = panel.rows.reshape(-1, panel.rows.shape[-1])
+        return gradient.fit(rows, panel.share.ravel(), weight.ravel())
 
     @staticmethod
     def _combined(fitted: _Fitted, rows: FeatureArray, scale: FloatArray) -> FloatArray:
@@ -286,53 +313,7 @@ _LEAST_WIDTH = 0.005
 """Half a band is at least this wide in units of the scale before it is moved [-]."""
 
 
-@dataclass(slots=True, eq=False)
-class _Panel:
-    """Rows of some series at some origins: (S, O, K, F), (S, O, K), (S, O), (O,)."""
-
-    rows: FeatureArray
-    share: FloatArray
-    scale: FloatArray
-    origins: list[datetime]
-
-    def first(self, count: int) -> _Panel:
-        """Return the first series alone."""
-        return _Panel(self.rows[:count], self.share[:count], self.scale[:count], self.origins)
-
-    def joined(self, later: _Panel) -> _Panel:
-        """Return both one after the other."""
-        return _Panel(
-            np.concatenate([self.rows, later.rows], axis=1),
-            np.concatenate([self.share, later.share], axis=1),
-            np.concatenate([self.scale, later.scale], axis=1),
-            [*self.origins, *later.origins],
-        )
-
-
-def _gather(
-    known: Known,
-    series: pd.DataFrame,
-    origins: Sequence[datetime],
-    learning: Learning,
-    calendar: Calendar,
-) -> _Panel:
-    """Return features and what came; of many series a random part at each origin."""
-    values = series.to_numpy(dtype=np.float64).T
-    starts = series.index.get_indexer(pd.DatetimeIndex(list(origins)))
-    rows, shares, scales = [], [], []
-    for origin, start in zip(origins, starts, strict=True):
-        index = pd.date_range(origin, periods=learning.steps, freq="30min")
-        made, scale = features(known, index, calendar)
-        wide = np.maximum(scale, LEAST_SCALE_W)
-        rows.append(made)
-        scales.append(wide)
-        shares.append(values[:, start : start + learning.steps] / wide[:, None])
-    return _Panel(
-        np.stack(rows, axis=1), np.stack(shares, axis=1), np.stack(scales, axis=1), list(origins)
-    )
-
-
-def _ridge(panel: _Panel, until: datetime) -> RidgeMedians | None:
+def _ridge(panel: Panel, until: datetime) -> RidgeMedians | None:
     count, steps = len(panel.rows), panel.rows.shape[2]
     share = panel.share.reshape(count, -1)
     if np.isfinite(share).sum(axis=1).min() < LEAST_ROWS // 4:
@@ -348,13 +329,13 @@ def _take_in(found: FloatArray, ridge: FloatArray, share: float) -> None:
 
 
 def _calibrate(
-    gradient: Gradient, ridge: RidgeMedians | None, panel: _Panel
+    found: FloatArray, ridge: RidgeMedians | None, panel: Panel
 ) -> tuple[float, FloatArray]:
     """Return the ridge's best share of the median, and how each band must be widened.
 
-    The factors are those that would have left a tenth of the actuals on either side (14).
+    ``found`` is what the gradient model said, shape (kinds, S, O, K); changed. The factors are
+    those that would have left a tenth of the actuals on either side (14).
     """
-    found = gradient.predict(panel.rows)  # (kinds, S, O, K)
     good = np.isfinite(panel.share)
     weight = np.broadcast_to(panel.scale[..., None], good.shape)[good]
     share = 0.0

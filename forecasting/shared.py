@@ -72,16 +72,17 @@ class Gradient:
         rows
             Features, shape (n, F).
         share
-            Load over scale, shape (n,), finite.
+            Load over scale, shape (n,), finite where the row has a weight.
         weight
             Chance of each row to be drawn, to a common factor, shape (n,).
         """
         b = self._boosting
         some = np.random.default_rng(self._seed).choice(
-            len(rows), min(b.rows, len(rows)), p=weight / weight.sum()
+            len(rows), min(b.rows, int(np.count_nonzero(weight))), p=weight / weight.sum()
         )
+        rows, share = rows[some], share[some]
         held = [at for at in _TAKEN if np.isfinite(rows[:, at]).any()]
-        rows, share = rows[some][:, held], share[some]
+        rows = rows[:, held]
         self._held = held
         self._trees = []
         for kind in KINDS:
