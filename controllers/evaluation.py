@@ -30,17 +30,42 @@ RECOVERY_GBP_PER_KWH = 4.0
 CEILING_GBP_PER_KH = 20.0
 FLOOR_GBP_PER_KH = 2000.0
 PHYSICAL_GBP_PER_KWH = 1.0e5
+TANK_COMFORT_GBP_PER_KWH_H = 0.5
+"""Of a kWh of hot water missing for an hour below what is wanted."""
+TANK_MIN_GBP_PER_KWH_H = 500.0
+"""The same below the least that anyone has hot water from."""
+HYGIENE_GBP = 50.0
+"""Of a legionella cycle that is missed."""
 
 TOLERANCE_K = 0.01
 TOLERANCE_W = 1.0
+TOLERANCE_WH = 1.0
+TRACE_KW = 1e-6
+"""Less than this [kW] is a solver's rounding, not a flow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """Heat of each home (homes, steps) and battery power, charging positive (steps,) [kW]."""
+    """What is decided.
+
+    Attributes
+    ----------
+    heat_kw
+        Heat to each room [kW], shape (homes, steps).
+    battery_kw
+        Battery power, charging positive [kW], shape (steps,).
+    on
+        1 where a discrete heat pump runs, shape (homes, steps); ``None``: where it gives heat.
+    pump_kw, backup_kw
+        What heat pump and backup heater give to each tank [kW], shape (tanks, steps); ``None``
+        where there are no tanks.
+    """
 
     heat_kw: FloatArray
     battery_kw: FloatArray
+    on: FloatArray | None = None
+    pump_kw: FloatArray | None = None
+    backup_kw: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +84,12 @@ class Evaluation:
         Net power at the feeder and at the meter that PV and battery share, shape (steps,).
     gave_way
         Limits that were not kept.
+    power_kw
+        Electricity of heat pumps and backup heaters, shape (homes, steps).
+    pull_k
+        What heavy parts add to each room in each step, shape (homes, steps).
+    masses_c, tanks_kwh
+        Heavy parts and tanks of homes that have them, at each step's end.
     """
 
     objective_gbp: float
@@ -67,20 +98,30 @@ class Evaluation:
     feeder_kw: FloatArray
     shared_kw: FloatArray
     gave_way: tuple[GaveWay, ...]
+    power_kw: FloatArray
+    pull_k: FloatArray
+    masses_c: FloatArray
+    tanks_kwh: FloatArray
 
 
 def evaluate(model: Stacked, decision: Decision) -> Evaluation:
     """Return the cost of ``decision`` and all that follows from it."""
     problem = model.problem
     dt = model.dt_h
-    rooms = model.rooms(decision.heat_kw)
-    power = decision.heat_kw / model.cop
+    rooms, masses = model.states(decision.heat_kw)
+    power = power_of(model, decision)
     feeder = model.fixed_kw + power.sum(axis=0) + decision.battery_kw
     shared = feeder if problem.pooled else model.landlord_fixed_kw + decision.battery_kw
     cost = float(np.sum(dt * meter_rate(model, shared)))
     if not problem.pooled:
-        base = np.array([home.base_w for home in problem.homes]).reshape(power.shape) / 1000.0
-        cost += float(np.sum(dt * model.home_price * (base + power)))
+        cost += float(np.sum(dt * home_rate(model, power)))
+    tanks = np.empty((0, model.steps))
+    if model.tanks.count:
+        tanks = model.tanks.energies(*tank_heat(model, decision))
+        cost += _tank_cost_gbp(model, tanks)
+    if np.any(model.pumps.start_gbp):
+        starts = model.pumps.starts(running(model, decision))
+        cost += float(np.sum(model.pumps.start_gbp[:, None] * starts))
     energy = np.empty(0)
     if problem.battery is not None:
         battery = problem.battery
@@ -118,12 +159,84 @@ def evaluate(model: Stacked, decision: Decision) -> Evaluation:
     cost += sum(peak.gbp_per_kw * peak.above_kw(feeder) for peak in model.peaks)
     cost += float(np.sum(dt * model.carbon_gbp_per_kwh * np.maximum(feeder, 0.0)))
     cost -= float(np.sum(model.terminal_gbp_per_k * (rooms[:, -1] - model.floor_c[:, -1])))
+    fabric = model.fabric
+    if fabric.rows.size:
+        heavy = masses[:, -1] - model.floor_c[fabric.rows, -1]
+        cost -= float(np.sum(model.mass_gbp_per_k * heavy))
     gave_way = (
         *_block_gave_way(model, feeder),
         *_events_gave_way(model, power, decision.battery_kw),
         *_homes_gave_way(model, below_floor, above_ceiling),
+        *_tanks_gave_way(model, tanks),
     )
-    return Evaluation(cost, rooms, energy, feeder, shared, gave_way)
+    pull = np.zeros(rooms.shape)
+    if fabric.rows.size:
+        before = np.concatenate([fabric.mass_c[:, None], masses[:, :-1]], axis=1)
+        pull[fabric.rows] = fabric.from_mass * before
+    return Evaluation(cost, rooms, energy, feeder, shared, gave_way, power, pull, masses, tanks)
+
+
+def tank_heat(model: Stacked, decision: Decision) -> tuple[FloatArray, FloatArray]:
+    """Return what heat pumps and backup heaters give to tanks [kW], shape (tanks, steps)."""
+    idle = np.zeros((model.tanks.count, model.steps))
+    pump = idle if decision.pump_kw is None else decision.pump_kw
+    return pump, idle if decision.backup_kw is None else decision.backup_kw
+
+
+def power_of(model: Stacked, decision: Decision) -> FloatArray:
+    """Return the electricity of heat pumps and backup heaters [kW], shape (homes, steps)."""
+    power = model.pumps.power_kw(decision.heat_kw, model.heat_max_kw, model.cop)
+    tanks = model.tanks
+    if tanks.count:
+        pump, backup = tank_heat(model, decision)
+        power[tanks.rows] += pump / tanks.cop + backup
+    return power
+
+
+def running(model: Stacked, decision: Decision) -> FloatArray:
+    """Return 1 where a discrete heat pump runs, shape (homes, steps)."""
+    if decision.on is not None:
+        return decision.on
+    given = decision.heat_kw.copy()
+    if model.tanks.count:
+        given[model.tanks.rows] += tank_heat(model, decision)[0]
+    return (given > TRACE_KW).astype(np.float64)
+
+
+def home_rate(model: Stacked, power_kw: FloatArray) -> FloatArray:
+    """Return what homes with their own supplier pay [£/h], shape (homes, steps)."""
+    net = model.base_kw + power_kw
+    paid = model.home_price * net
+    if np.any(model.nets_off):
+        netted = model.home_price * np.maximum(net, 0.0) - model.home_export * np.maximum(-net, 0.0)
+        paid = np.where(model.nets_off[:, None], netted, paid)
+    return np.asarray(paid, dtype=np.float64)
+
+
+def _tank_cost_gbp(model: Stacked, energies_kwh: FloatArray) -> float:
+    tanks = model.tanks
+    short = np.maximum(tanks.comfort_kwh - energies_kwh, 0.0)
+    empty = np.maximum(tanks.min_kwh[:, None] - energies_kwh, 0.0)
+    cost = float(
+        np.sum(model.dt_h * (TANK_COMFORT_GBP_PER_KWH_H * short + TANK_MIN_GBP_PER_KWH_H * empty))
+    )
+    cost += HYGIENE_GBP * float(np.count_nonzero(tanks.missed_kwh(energies_kwh)))
+    return cost - float(np.sum(tanks.terminal_gbp_per_kwh * energies_kwh[:, -1]))
+
+
+def _tanks_gave_way(model: Stacked, energies_kwh: FloatArray) -> list[GaveWay]:
+    tanks = model.tanks
+    if not tanks.count:
+        return []
+    empty = (tanks.min_kwh[:, None] - energies_kwh).max(axis=1) * 1000.0
+    missed = tanks.missed_kwh(energies_kwh) * 1000.0
+    names = [model.problem.homes[int(row)].dwelling_id for row in tanks.rows]
+    return [
+        GaveWay(limit, name, float(worst), "Wh")
+        for limit, excess in (("hot water", empty), ("legionella cycle", missed))
+        for name, worst in zip(names, excess, strict=True)
+        if worst > TOLERANCE_WH
+    ]
 
 
 def event_cost_gbp(

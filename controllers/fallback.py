@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from controllers.evaluation import Decision, Evaluation, evaluate
+from controllers.evaluation import Decision, Evaluation, evaluate, home_rate, running, tank_heat
 from controllers.model import most_export_kw, most_import_kw
+from controllers.model_homes import most_power_kw
 from controllers.stacked import Stacked, stack
+from controllers.thermostats import follow
 from ems.domain.forecasts import FloatArray
 from ems.domain.plans import BatteryPlan, HomePlan, Schedule, SchedulingProblem
 from ems.domain.setpoints import Cause
@@ -18,19 +20,8 @@ BATTERY_SENTENCE = "No plan was made: the battery rests."
 
 
 def thermostat_decision(model: Stacked) -> Decision:
-    """Return the heat with which each room ends each step at its schedule, where it can.
-
-    An ideal thermostat in the planner's own model: it gives just what is needed, up to
-    capacity, and nothing where the room is warm enough.
-    """
-    heat = np.empty((model.homes, model.steps))
-    room = model.room_c
-    for step in range(model.steps):
-        coasting = model.decay[:, step] * room + model.drift_k[:, step]
-        wanted = (model.comfort_c[:, step] - coasting) / model.gain_k_per_kw[:, step]
-        heat[:, step] = np.clip(wanted, 0.0, model.heat_max_kw[:, step])
-        room = coasting + model.gain_k_per_kw[:, step] * heat[:, step]
-    return Decision(heat, np.zeros(model.steps))
+    """Return what own thermostats do with rooms and tanks, the battery at rest."""
+    return follow(model, model.comfort_c, model.tanks.wanted_kwh())
 
 
 def fallback_schedule(problem: SchedulingProblem) -> Schedule:
@@ -76,7 +67,11 @@ def to_schedule(
 ) -> Schedule:
     """Return a decision as the `Schedule` that the service keeps and shows."""
     problem = model.problem
-    power_w = decision.heat_kw / model.cop * 1000.0
+    power_w = found.power_kw * 1000.0
+    fabric = {int(row): found.masses_c[k] for k, row in enumerate(model.fabric.rows)}
+    tank = {int(row): k for k, row in enumerate(model.tanks.rows)}
+    pump, backup = tank_heat(model, decision)
+    on = running(model, decision) if np.any(model.pumps.discrete) else None
     homes = tuple(
         HomePlan(
             dwelling_id=home.dwelling_id,
@@ -86,6 +81,11 @@ def to_schedule(
             cause=home_reasons[row][0],
             sentence=home_reasons[row][1],
             heat_value_gbp_per_kwh=None if heat_value is None else heat_value[row],
+            on=on[row] if on is not None and model.pumps.discrete[row] else None,
+            mass_c=fabric.get(row),
+            tank_heat_w=pump[tank[row]] * 1000.0 if row in tank else None,
+            backup_w=backup[tank[row]] * 1000.0 if row in tank else None,
+            tank_wh=found.tanks_kwh[tank[row]] * 1000.0 if row in tank else None,
         )
         for row, home in enumerate(problem.homes)
     )
@@ -131,17 +131,27 @@ def crude_bound_gbp(model: Stacked) -> float:
     )
     bound = float(np.sum(dt * least))
     if not problem.pooled:
-        base = np.array([home.base_w for home in problem.homes]).reshape(model.cop.shape) / 1000.0
-        heating = np.minimum(model.home_price * model.heat_max_kw / model.cop, 0.0)
-        bound += float(np.sum(dt * (model.home_price * base + heating)))
+        most = most_power_kw(model)
+        edges = np.stack([home_rate(model, np.zeros_like(most)), home_rate(model, most)])
+        cheapest = edges.min(axis=0)
+        # where own sun is netted off, nothing drawn and nothing given may be cheaper still
+        cheapest = np.where(model.nets_off[:, None], np.minimum(cheapest, 0.0), cheapest)
+        bound += float(np.sum(dt * cheapest))
     if problem.battery is not None:
         battery = problem.battery
         fullest = max(battery.max_wh, battery.energy_wh) / 1000.0
         bound -= max(battery.terminal_gbp_per_kwh * fullest, 0.0)
-    hottest = model.rooms(model.heat_max_kw)[:, -1]
-    coldest = model.rooms(np.zeros_like(model.heat_max_kw))[:, -1]
+    hottest, hot_mass = model.states(model.heat_max_kw)
+    coldest, cold_mass = model.states(np.zeros_like(model.heat_max_kw))
     worth = np.maximum(
-        model.terminal_gbp_per_k * (hottest - model.floor_c[:, -1]),
-        model.terminal_gbp_per_k * (coldest - model.floor_c[:, -1]),
+        model.terminal_gbp_per_k * (hottest - model.floor_c)[:, -1],
+        model.terminal_gbp_per_k * (coldest - model.floor_c)[:, -1],
     )
-    return bound - float(np.sum(worth))
+    heavy = np.maximum(
+        *(
+            model.mass_gbp_per_k * (mass - model.floor_c[model.fabric.rows])[:, -1]
+            for mass in (hot_mass, cold_mass)
+        )
+    )
+    water = model.tanks.terminal_gbp_per_kwh * model.tanks.top_kwh[:, -1]
+    return bound - float(np.sum(worth) + np.sum(heavy) + np.sum(water))

@@ -104,7 +104,8 @@ def generate(
 
 def _day(random: np.random.Generator, steps: int, hours: float) -> _Day:
     length = hours * 3600.0 / steps
-    hour = ((np.arange(steps) + 0.5) * length / 3600.0) % 24.0
+    middle_h = (np.arange(steps, dtype=np.float64) + 0.5) * length / 3600.0
+    hour: FloatArray = np.mod(middle_h, 24.0).astype(np.float64)
     mean = random.uniform(2.0, 7.0)
     outdoor = mean + 2.5 * np.cos((hour - 14.5) / 24.0 * 2.0 * np.pi)
     sun = np.clip(np.sin((hour - 8.0) / 8.5 * np.pi), 0.0, 1.0) * random.uniform(0.3, 1.0)
@@ -173,7 +174,7 @@ def _home(random: np.random.Generator, name: str, day: _Day, kind: Kind) -> Home
             min_off_s=1800.0,
             start_gbp=0.01,
             on=running,
-            since_s=float(600 * random.integers(1, 12)),
+            since_s=float(600 * random.integers(1, 12)) + (0.0 if running else 1800.0),
         )
         return replace(result, pump=pump)
     return result

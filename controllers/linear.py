@@ -1,26 +1,34 @@
-"""The planner of this version: one linear programme a block, solved by HiGHS.
+"""The planner of this version: one linear or mixed-integer programme a block, solved by HiGHS.
 
-Two things are not linear: a meter must not import and export at once, which would pay where
-export is paid better than import costs, and a battery must not charge and discharge at once,
-which would pay where burning energy is rewarded. Both are first left out. Where the solution
-does either, binaries are added in just those steps and the time that is left is spent on it.
+What is not linear is first left out: a meter must not import and export at once, which would pay
+where export is paid better than import costs; a battery must not charge and discharge at once,
+which would pay where burning energy is rewarded; a heat pump may be on or off; a legionella
+cycle chooses its time. The relaxation gives the bound and the prices. Where homes have discrete
+parts, its rooms are followed by rules, the linear programme is solved again with what these
+switched, and HiGHS's search starts from there; for the first two, binaries are added in just the
+steps where the solution does both at once.
+
 The better plan, judged by :mod:`controllers.evaluation`, is returned; never a worse one than
-own thermostats with an idle battery.
+own thermostats with an idle battery. It is the oracle of tests and benches for every class.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from highspy import Highs, HighsModelStatus, HighsSolution
 
-from controllers.evaluation import Decision, Evaluation, evaluate
-from controllers.fallback import fallback_schedule, thermostat_decision, to_schedule
-from controllers.model import NO_INDEX, IndexArray, Programme, build
+from controllers.evaluation import TRACE_KW, Decision, Evaluation, evaluate
+from controllers.fallback import Reasons, fallback_schedule, thermostat_decision, to_schedule
+from controllers.model import build
+from controllers.programme import IndexArray, Programme
+from controllers.reading import decision_of, prices_of, sides
 from controllers.reasons import Prices, battery_reasons, home_reasons
 from controllers.stacked import Stacked, stack
+from controllers.thermostats import follow
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
 from ems.domain.plans import Schedule, SchedulingProblem
@@ -39,14 +47,16 @@ OPTIONS: dict[str, bool | float | str] = {
 }
 """Solver options. The model is small and tight and a plan is at hand before any binary is
 added, so presolve and the search for first solutions cost more than they give."""
-TRACE_KW = 1e-6
-"""Less than this [kW] is a solver's rounding, not a flow."""
+SEARCH: dict[str, bool | float | str] = {"output_flag": False, "mip_rel_gap": 1e-4}
+"""Options where homes have discrete parts: there HiGHS's own search and presolve are worth it."""
 MAX_ROUNDS = 3
 """How often binaries are added."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Solution:
+class Solution:
+    """What HiGHS found; ``bound_gbp`` is minus infinity where it proved none."""
+
     status: HighsModelStatus
     columns: FloatArray
     row_duals: FloatArray
@@ -61,7 +71,30 @@ class _Best:
     found: Evaluation
     bound_gbp: float
     prices: Prices
-    seconds: float
+
+
+class _Time:
+    """What is left of a deadline: by a clock, or without one by the solver's own seconds."""
+
+    def __init__(self, deadline_s: float, clock: Callable[[], float] | None) -> None:
+        self._clock = clock
+        self._begin = 0.0 if clock is None else clock()
+        self._deadline_s = deadline_s
+        self._solver_s = 0.0
+
+    def add(self, solver_s: float) -> None:
+        """Count seconds that the solver took."""
+        self._solver_s += solver_s
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return self._solver_s if self._clock is None else self._clock() - self._begin
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline; not above a million, which is no deadline."""
+        return min(self._deadline_s - self.spent, 1e6)
 
 
 class HighsPlanner:
@@ -70,7 +103,12 @@ class HighsPlanner:
     Parameters
     ----------
     zone
-        Time zone of the sentences.
+        Time zone of the sentences; ``None``: no causes and no sentences.
+    clock
+        Seconds that never run backwards, looked at before each piece of work; ``None``: only the
+        solver's own seconds count.
+    threads
+        That HiGHS may use.
 
     Examples
     --------
@@ -78,11 +116,19 @@ class HighsPlanner:
     >>> planner = HighsPlanner(ZoneInfo("Europe/London"))
     """
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        zone: ZoneInfo | None,
+        *,
+        clock: Callable[[], float] | None = None,
+        threads: int = 1,
+    ) -> None:
         self._zone = zone
+        self._clock = clock
+        self._threads = threads
 
     def plan(self, problem: SchedulingProblem, deadline_s: float) -> Schedule:
-        """Return the best plan found within ``deadline_s`` seconds of solving.
+        """Return the best plan found within ``deadline_s`` seconds.
 
         ``optimal`` within 0.1 % of the bound, ``feasible`` where time ran out before that
         was proven, ``fallback`` (own thermostats, idle battery) where it ran out before any
@@ -100,12 +146,17 @@ class HighsPlanner:
                 value=deadline_s,
                 remedy="Give seconds; 0 returns the fallback at once.",
             )
+        time = _Time(deadline_s, self._clock)
         model = stack(problem)
-        best = _solve(model, deadline_s) if deadline_s > 0 else None
+        best = _Search(model, time, self._threads).best() if time.left > 0 else None
         if best is None:
             return fallback_schedule(problem)
         objective = best.found.objective_gbp
         proven = objective - best.bound_gbp <= 1e-3 * max(abs(objective), 1.0)
+        told: tuple[Sequence[Reasons], Reasons] = [((), ())] * model.homes, ((), ())
+        if self._zone is not None:
+            given = model, best.decision, best.found, best.prices, self._zone
+            told = home_reasons(*given), battery_reasons(*given)
         return to_schedule(
             model,
             best.decision,
@@ -113,167 +164,181 @@ class HighsPlanner:
             status="optimal" if proven else "feasible",
             bound_gbp=best.bound_gbp,
             price=best.prices.shared,
-            home_reasons=home_reasons(model, best.decision, best.found, best.prices, self._zone),
-            battery_reasons=battery_reasons(
-                model, best.decision, best.found, best.prices, self._zone
-            ),
+            home_reasons=told[0],
+            battery_reasons=told[1],
             heat_value=best.prices.heat,
-            solve_s=best.seconds,
+            solve_s=time.spent,
         )
 
 
-def _solve(model: Stacked, deadline_s: float) -> _Best | None:
-    programme = build(model)
-    solution = _run(programme, deadline_s)
-    if solution.status != HighsModelStatus.kOptimal:
-        return None
-    decision, at_once = _decision(model, programme, solution)
-    best = _Best(
-        decision,
-        evaluate(model, decision),
-        solution.bound_gbp,
-        _prices(model, programme, solution),
-        solution.seconds,
-    )
-    both_ways = _both_ways(programme, solution)
-    if at_once.size or both_ways.size:
-        best = _with_binaries(model, best, both_ways, at_once, deadline_s)
-    own = thermostat_decision(model)
-    own_found = evaluate(model, own)
-    if own_found.objective_gbp < best.found.objective_gbp:
-        best = replace(best, decision=own, found=own_found)
-    return best
+class _Search:
+    """One problem on its way to a plan."""
 
+    def __init__(self, model: Stacked, time: _Time, threads: int) -> None:
+        self._model = model
+        self._time = time
+        self._threads = threads
 
-def _with_binaries(
-    model: Stacked, best: _Best, one_way: IndexArray, exclusive: IndexArray, deadline_s: float
-) -> _Best:
-    """Forbid two things at once where they occurred, until they no longer do."""
-    for _ in range(MAX_ROUNDS):
-        left = deadline_s - best.seconds
-        if left <= 0:
-            break
-        programme = build(model, one_way=one_way, exclusive=exclusive)
-        solution = _run(programme, left)
-        best = replace(
-            best,
-            seconds=best.seconds + solution.seconds,
-            bound_gbp=max(best.bound_gbp, solution.bound_gbp),
+    def best(self) -> _Best | None:
+        """Return the best plan; ``None`` where time ran out before any."""
+        model, time = self._model, self._time
+        programme = build(model)
+        if time.left <= 0:
+            return None
+        relaxed = self._run(programme, integral=False)
+        if relaxed.status != HighsModelStatus.kOptimal:
+            return None
+        discrete = bool(programme.binaries.size)
+        decision, at_once = decision_of(model, programme, relaxed.columns)
+        if discrete:
+            decision = self._switched(decision)
+        best = _Best(
+            decision,
+            evaluate(model, decision),
+            relaxed.bound_gbp,
+            prices_of(model, programme, relaxed.columns, relaxed.row_duals),
         )
+        both_ways = _both_ways(programme, relaxed)
+        if discrete and time.left > 0:
+            best = self._fixed(programme, best)
+        if discrete or at_once.size or both_ways.size:
+            best = self._with_binaries(best, both_ways, at_once)
+        own = thermostat_decision(model)
+        own_found = evaluate(model, own)
+        if own_found.objective_gbp < best.found.objective_gbp:
+            best = replace(best, decision=own, found=own_found)
+        return best
+
+    def _switched(self, relaxed: Decision) -> Decision:
+        """Return a decision whose heat pumps are on or off, near a relaxed one."""
+        model = self._model
+        rooms = model.rooms(relaxed.heat_kw)
+        wanted = model.tanks.wanted_kwh()
+        if relaxed.pump_kw is not None and relaxed.backup_kw is not None:
+            held = model.tanks.energies(relaxed.pump_kw, relaxed.backup_kw)
+            due = model.tanks.hygiene_kwh > 0
+            wanted = np.where(due[:, None], wanted, held)
+        return replace(follow(model, rooms, wanted), battery_kw=relaxed.battery_kw)
+
+    def _fixed(self, programme: Programme, best: _Best) -> _Best:
+        """Return the best plan in which all that is discrete stands as in ``best``."""
+        values = sides(self._model, programme, best.decision, best.found)
+        return self._better(programme, best, self._run(programme, fix=values))
+
+    def _better(self, programme: Programme, best: _Best, solution: Solution) -> _Best:
         if solution.columns.size == 0:
-            break
-        decision, at_once = _decision(model, programme, solution)
-        found = evaluate(model, decision)
-        if found.objective_gbp <= best.found.objective_gbp:
-            fixed = _run(programme, max(left, 1.0), fix=solution.columns)
-            best = replace(
-                best, decision=decision, found=found, seconds=best.seconds + fixed.seconds
-            )
-            if fixed.status == HighsModelStatus.kOptimal:
-                best = replace(best, prices=_prices(model, programme, fixed))
-        both_ways = _both_ways(programme, solution)
-        if not at_once.size and not both_ways.size:
-            break
-        exclusive = np.union1d(exclusive, at_once).astype(np.int32)
-        one_way = np.union1d(one_way, both_ways).astype(np.int32)
-    return best
+            return best
+        decision, _ = decision_of(self._model, programme, solution.columns)
+        found = evaluate(self._model, decision)
+        if found.objective_gbp > best.found.objective_gbp:
+            return best
+        best = replace(best, decision=decision, found=found)
+        if solution.row_duals.size:
+            prices = prices_of(self._model, programme, solution.columns, solution.row_duals)
+            best = replace(best, prices=prices)
+        return best
+
+    def _with_binaries(self, best: _Best, one_way: IndexArray, exclusive: IndexArray) -> _Best:
+        """Decide what is discrete; forbid two things at once where they occur."""
+        for _ in range(MAX_ROUNDS):
+            if self._time.left <= 0:
+                break
+            programme = build(self._model, one_way=one_way, exclusive=exclusive)
+            start = sides(self._model, programme, best.decision, best.found)
+            solution = self._run(programme, start=start)
+            best = replace(best, bound_gbp=max(best.bound_gbp, solution.bound_gbp))
+            if solution.columns.size == 0:
+                break
+            before = best
+            best = self._better(programme, best, solution)
+            if best is not before and self._time.left > 0:
+                # again with the binaries where they stand, for the prices
+                best = self._better(programme, best, self._run(programme, fix=solution.columns))
+            _, at_once = decision_of(self._model, programme, solution.columns)
+            both_ways = _both_ways(programme, solution)
+            if not at_once.size and not both_ways.size:
+                break
+            exclusive = np.union1d(exclusive, at_once).astype(np.int32)
+            one_way = np.union1d(one_way, both_ways).astype(np.int32)
+        return best
+
+    def _run(
+        self,
+        programme: Programme,
+        *,
+        integral: bool = True,
+        fix: FloatArray | None = None,
+        start: FloatArray | None = None,
+    ) -> Solution:
+        """Solve; with ``fix``, as a linear programme whose binaries stand where they were."""
+        solution = run(
+            programme,
+            max(self._time.left, 0.0),
+            integral=integral,
+            fix=fix,
+            start=start,
+            threads=self._threads,
+            options=OPTIONS if self._model.plain or not integral or fix is not None else SEARCH,
+        )
+        self._time.add(solution.seconds)
+        return solution
 
 
-def _run(programme: Programme, limit_s: float, fix: FloatArray | None = None) -> _Solution:
-    """Solve; with ``fix``, as a linear programme whose binaries stand where they were."""
+def run(
+    programme: Programme,
+    limit_s: float,
+    *,
+    integral: bool = True,
+    fix: FloatArray | None = None,
+    start: FloatArray | None = None,
+    threads: int = 1,
+    options: Mapping[str, bool | float | str] = OPTIONS,
+) -> Solution:
+    """Pass a programme to HiGHS and return what it found within ``limit_s``.
+
+    Parameters
+    ----------
+    integral
+        Whether binaries count; without, the relaxation is solved.
+    fix
+        Values of all columns; binaries are fixed there and the rest is linear.
+    start
+        Values of all columns, of which those of binaries are tried first.
+    """
+    integral = integral and fix is None and bool(programme.binaries.size)
     solver = Highs()  # type: ignore[no-untyped-call] # highspy does not type its constructor
-    solver.setOptionValue("threads", 1)
-    solver.setOptionValue("time_limit", float(min(limit_s, 1e6)))
-    for option, value in OPTIONS.items():
+    solver.setOptionValue("threads", threads)
+    solver.setOptionValue("time_limit", float(limit_s))
+    for option, value in options.items():
         solver.setOptionValue(option, value)
-    kept = programme.binaries
-    if fix is not None:
-        programme.binaries = NO_INDEX
-    linear = programme.binaries.size == 0 or fix is not None
-    solver.passModel(programme.to_highs())
-    programme.binaries = kept
-    if fix is not None:
-        for column in kept:
-            side = float(round(fix[int(column)]))
-            solver.changeColBounds(int(column), side, side)
+    solver.passModel(programme.to_highs(integral=integral))
+    binaries = programme.binaries
+    if fix is not None and binaries.size:
+        at = np.clip(np.round(fix[binaries]), 0.0, 1.0)
+        solver.changeColsBounds(binaries.size, binaries, at, at)
+    if integral and start is not None:
+        solver.setSolution(binaries.size, binaries, np.round(start[binaries]))
     solver.run()
     status = solver.getModelStatus()
     info = solver.getInfo()
     solved = status == HighsModelStatus.kOptimal
-    usable = solved or (not linear and np.isfinite(info.objective_function_value))
+    usable = solved or (integral and np.isfinite(info.objective_function_value))
     solution: HighsSolution = solver.getSolution()
-    bound = info.objective_function_value if linear else info.mip_dual_bound
-    if (linear and not solved) or not np.isfinite(bound):
+    bound = info.mip_dual_bound if integral else info.objective_function_value
+    if (not integral and not solved) or fix is not None or not np.isfinite(bound):
         bound = -np.inf
-    return _Solution(
+    return Solution(
         status=status,
         columns=np.array(solution.col_value) if usable else np.empty(0),
-        row_duals=np.array(solution.row_dual) if solved else np.empty(0),
+        row_duals=np.array(solution.row_dual) if solved and not integral else np.empty(0),
         objective_gbp=float(info.objective_function_value) + programme.offset_gbp,
         bound_gbp=float(bound) + programme.offset_gbp,
         seconds=float(solver.getRunTime()),
     )
 
 
-def _decision(
-    model: Stacked, programme: Programme, solution: _Solution
-) -> tuple[Decision, IndexArray]:
-    """Return the decision, and the steps in which the battery did two things at once.
-
-    There, the flow that stores the same energy without the detour takes their place: it
-    draws less and needs no more power.
-    """
-    heat = np.clip(solution.columns[programme.heat], 0.0, model.heat_max_kw)
-    battery = model.problem.battery
-    if battery is None:
-        return Decision(heat, np.zeros(model.steps)), NO_INDEX
-    charge = np.clip(solution.columns[programme.charge], 0.0, battery.max_charge_w / 1000.0)
-    discharge = np.clip(
-        solution.columns[programme.discharge], 0.0, battery.max_discharge_w / 1000.0
-    )
-    at_once = np.flatnonzero(np.minimum(charge, discharge) > TRACE_KW).astype(np.int32)
-    efficiency = battery.one_way_efficiency
-    stored = charge * efficiency - discharge / efficiency
-    flow = np.where(stored > 0, stored / efficiency, stored * efficiency)
-    return Decision(heat, np.where(np.abs(flow) > TRACE_KW, flow, 0.0)), at_once
-
-
-def _both_ways(programme: Programme, solution: _Solution) -> IndexArray:
+def _both_ways(programme: Programme, solution: Solution) -> IndexArray:
     """Return the steps in which the shared meter would import and export at once."""
     bought = np.sum([solution.columns[column] for column in programme.bought], axis=0)
     sold = np.sum([solution.columns[column] for column in programme.sold], axis=0)
     return np.flatnonzero(np.minimum(bought, sold) > TRACE_KW).astype(np.int32)
-
-
-def _prices(model: Stacked, programme: Programme, solution: _Solution) -> Prices:
-    """Read marginal prices off the duals, for one more kWh in each place and step."""
-    problem = model.problem
-    dt = model.dt_h
-    shared = -solution.row_duals[programme.shared_row] / dt
-    limit = np.zeros(model.steps)
-    if problem.pooled:
-        homes = np.broadcast_to(shared, model.cop.shape)
-    else:
-        if programme.feeder_row.size:
-            limit = -solution.row_duals[programme.feeder_row] / dt
-        homes = model.home_price + limit
-        shared = shared + limit
-    heat = -solution.row_duals[programme.room_row] * model.gain_k_per_kw / dt
-    peak = np.zeros(model.steps)
-    for charge, row in zip(model.peaks, programme.peak_rows, strict=True):
-        peak[charge.steps] -= solution.row_duals[row] / dt[charge.steps]
-    imported = np.zeros(model.steps)
-    for column in programme.into:
-        imported += solution.columns[column]
-    carbon = np.where(imported > TRACE_KW, model.carbon_gbp_per_kwh, 0.0)
-    events = np.zeros((len(model.events), model.steps))
-    for number, (event, row) in enumerate(zip(model.events, programme.event_rows, strict=True)):
-        events[number, event.steps] = -solution.row_duals[row] / dt[event.steps]
-    return Prices(
-        shared=np.asarray(shared),
-        homes=np.asarray(homes),
-        heat=np.asarray(heat),
-        peak=peak,
-        carbon=carbon,
-        events=events,
-    )

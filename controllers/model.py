@@ -8,16 +8,13 @@ line rather than as a variable with slack rows:
 with ``below`` dear, ``band`` (up to the schedule) rewarded with the discomfort avoided,
 ``spare`` (up to the ceiling) free and ``above`` dear. Net power at a meter is split the
 same way. One row per home and step (the room), one per step and meter (the balance) and
-one per step for the battery remain.
+one per step for the battery remain. What homes have beyond one store and a heat pump that runs
+at any output is added by :mod:`controllers.model_homes`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
-from highspy import HighsLp, HighsVarType, MatrixFormat
-from numpy.typing import NDArray
 
 from controllers.evaluation import (
     CEILING_GBP_PER_KH,
@@ -30,103 +27,10 @@ from controllers.evaluation import (
     RESERVE_GBP_PER_KWH,
     event_rate,
 )
+from controllers.model_homes import add_homes, linear_price, most_power_kw
+from controllers.programme import NO_INDEX, Draw, IndexArray, Programme
 from controllers.stacked import Stacked
 from ems.domain.forecasts import FloatArray
-
-IndexArray = NDArray[np.int32]
-NO_INDEX: IndexArray = np.empty(0, dtype=np.int32)
-
-
-def no_index() -> IndexArray:
-    """Return an empty index."""
-    return NO_INDEX
-
-
-@dataclass(slots=True, eq=False)
-class Programme:
-    """A linear programme under construction; indices of its parts once built.
-
-    ``offset_gbp`` is the part of the objective that no column carries.
-    """
-
-    columns: int = 0
-    rows: int = 0
-    offset_gbp: float = 0.0
-    cost: list[FloatArray] = field(default_factory=list)
-    lower: list[FloatArray] = field(default_factory=list)
-    upper: list[FloatArray] = field(default_factory=list)
-    row_lower: list[FloatArray] = field(default_factory=list)
-    row_upper: list[FloatArray] = field(default_factory=list)
-    entry_row: list[IndexArray] = field(default_factory=list)
-    entry_column: list[IndexArray] = field(default_factory=list)
-    entry_value: list[FloatArray] = field(default_factory=list)
-    heat: IndexArray = field(default_factory=no_index)
-    charge: IndexArray = field(default_factory=no_index)
-    discharge: IndexArray = field(default_factory=no_index)
-    energy: IndexArray = field(default_factory=no_index)
-    room_row: IndexArray = field(default_factory=no_index)
-    shared_row: IndexArray = field(default_factory=no_index)
-    feeder_row: IndexArray = field(default_factory=no_index)
-    into: list[IndexArray] = field(default_factory=list)
-    peak_rows: list[IndexArray] = field(default_factory=list)
-    binaries: IndexArray = field(default_factory=no_index)
-    bought: list[IndexArray] = field(default_factory=list)
-    sold: list[IndexArray] = field(default_factory=list)
-    event_rows: list[IndexArray] = field(default_factory=list)
-
-    def add_columns(
-        self, cost: FloatArray, upper: FloatArray | float, lower: FloatArray | float = 0.0
-    ) -> IndexArray:
-        """Add columns with these costs and bounds; return their indices, shape of ``cost``."""
-        flat = np.ravel(cost)
-        self.cost.append(flat)
-        self.lower.append(np.ravel(np.broadcast_to(lower, np.shape(cost))))
-        self.upper.append(np.ravel(np.broadcast_to(upper, np.shape(cost))))
-        first = self.columns
-        self.columns += flat.size
-        return np.arange(first, self.columns, dtype=np.int32).reshape(np.shape(cost))
-
-    def add_rows(self, lower: FloatArray, upper: FloatArray) -> IndexArray:
-        """Add rows with these bounds; return their indices, shape of ``lower``."""
-        flat = np.ravel(lower)
-        self.row_lower.append(flat)
-        self.row_upper.append(np.ravel(upper))
-        first = self.rows
-        self.rows += flat.size
-        return np.arange(first, self.rows, dtype=np.int32).reshape(np.shape(lower))
-
-    def put(self, row: IndexArray, column: IndexArray, value: FloatArray | float) -> None:
-        """Set coefficients; rows are broadcast to the shape of the columns."""
-        self.entry_row.append(np.ravel(np.broadcast_to(row, column.shape)))
-        self.entry_column.append(np.ravel(column))
-        self.entry_value.append(
-            np.ravel(np.broadcast_to(np.asarray(value, dtype=np.float64), column.shape))
-        )
-
-    def to_highs(self) -> HighsLp:
-        """Return the model in HiGHS's own form, columns first."""
-        rows = np.concatenate(self.entry_row)
-        columns = np.concatenate(self.entry_column)
-        values = np.concatenate(self.entry_value)
-        order = np.lexsort((rows, columns))
-        model = HighsLp()
-        model.num_col_ = self.columns
-        model.num_row_ = self.rows
-        model.col_cost_ = np.concatenate(self.cost)
-        model.col_lower_ = np.concatenate(self.lower)
-        model.col_upper_ = np.concatenate(self.upper)
-        model.row_lower_ = np.concatenate(self.row_lower)
-        model.row_upper_ = np.concatenate(self.row_upper)
-        model.a_matrix_.format_ = MatrixFormat.kColwise
-        model.a_matrix_.start_ = np.searchsorted(columns[order], np.arange(self.columns + 1))
-        model.a_matrix_.index_ = rows[order]
-        model.a_matrix_.value_ = values[order]
-        if self.binaries.size:
-            kinds = [HighsVarType.kContinuous] * self.columns
-            for column in self.binaries:
-                kinds[int(column)] = HighsVarType.kInteger
-            model.integrality_ = kinds
-        return model
 
 
 def build(
@@ -141,8 +45,9 @@ def build(
     exclusive
         Steps in which charging and discharging exclude each other by a binary.
     """
-    programme = Programme()
+    programme = Programme(one_way=one_way, exclusive=exclusive)
     _rooms(programme, model)
+    add_homes(programme, model)
     _battery(programme, model, exclusive)
     _shared_meter(programme, model, one_way)
     _events(programme, model)
@@ -156,8 +61,10 @@ def _rooms(programme: Programme, model: Stacked) -> None:
     width = model.comfort_c - model.floor_c
     ends = np.zeros(model.decay.shape)
     ends[:, -1] = model.terminal_gbp_per_k
-    price = 0.0 if problem.pooled else dt * model.home_price / model.cop
-    programme.heat = programme.add_columns(np.zeros_like(ends) + price, model.heat_max_kw)
+    rate = model.pumps.rate[:, :1] / model.cop
+    most = model.pumps.share[:, :1] * model.heat_max_kw
+    heat = programme.add_columns(dt * linear_price(model) * rate, most)
+    programme.draws.append(Draw("room", np.arange(model.homes, dtype=np.int32), heat, rate))
     segments = (
         (programme.add_columns(FLOOR_GBP_PER_KH * dt + discomfort + ends, np.inf), -1.0),
         (programme.add_columns(-discomfort - ends, width), 1.0),
@@ -167,14 +74,15 @@ def _rooms(programme: Programme, model: Stacked) -> None:
     programme.offset_gbp += float(np.sum(discomfort * width))
     before = np.concatenate([model.room_c[:, None], model.floor_c[:, :-1]], axis=1)
     known = model.drift_k + model.decay * before - model.floor_c
+    fabric = model.fabric
+    known[fabric.rows, 0] += fabric.from_mass[:, 0] * fabric.mass_c
     row = programme.room_row = programme.add_rows(known, known)
-    programme.put(row, programme.heat, -model.gain_k_per_kw)
+    programme.put(row, heat, -model.gain_k_per_kw)
+    programme.segments = list(segments)
     for column, sign in segments:
         programme.put(row, column, sign)
         programme.put(row[:, 1:], column[:, :-1], -sign * model.decay[:, 1:])
-    if not problem.pooled:
-        base = np.array([home.base_w for home in problem.homes]).reshape(ends.shape) / 1000.0
-        programme.offset_gbp += float(np.sum(dt * model.home_price * base))
+    programme.offset_gbp += float(np.sum(dt * linear_price(model) * model.base_kw))
 
 
 def _battery(programme: Programme, model: Stacked, exclusive: IndexArray) -> None:
@@ -203,8 +111,8 @@ def _battery(programme: Programme, model: Stacked, exclusive: IndexArray) -> Non
     programme.put(row, programme.charge, -battery.one_way_efficiency * dt)
     programme.put(row, programme.discharge, dt / battery.one_way_efficiency)
     if exclusive.size:
-        charging = programme.add_columns(np.zeros(exclusive.size), 1.0)
-        programme.binaries = np.concatenate([programme.binaries, charging])
+        charging = programme.charging = programme.add_columns(np.zeros(exclusive.size), 1.0)
+        programme.decide(charging)
         zero, one = np.zeros(exclusive.size), np.full(exclusive.size, discharge_max)
         row = programme.add_rows(zero - np.inf, zero)
         programme.put(row, programme.charge[exclusive], 1.0)
@@ -230,7 +138,7 @@ def _shared_meter(programme: Programme, model: Stacked, one_way: IndexArray) -> 
     programme.bought, programme.sold = bought, sold
     row = _balance(programme, model.landlord_fixed_kw, bought, sold)
     programme.shared_row = row
-    _steer(programme, model, row, with_homes=problem.pooled)
+    _steer(programme, row, with_homes=problem.pooled)
     if problem.pooled:
         programme.feeder_row = row
     elif _feeder_limited(model) or model.peaks or np.any(model.carbon_gbp_per_kwh):
@@ -239,7 +147,7 @@ def _shared_meter(programme: Programme, model: Stacked, one_way: IndexArray) -> 
         into, out = _feeder_segments(programme, model, free, free, whole)
         _peaks(programme, model, into)
         programme.feeder_row = _balance(programme, model.fixed_kw, into, out)
-        _steer(programme, model, programme.feeder_row, with_homes=True)
+        _steer(programme, programme.feeder_row, with_homes=True)
     _no_round_trip(programme, model)
     if one_way.size:
         _one_way(programme, one_way, greatest)
@@ -276,10 +184,11 @@ def _events(programme: Programme, model: Stacked) -> None:
         at_most = programme.add_rows(np.full(steps.size, -np.inf), np.zeros(steps.size))
         programme.put(at_most, short, 1.0)
         programme.put(at_most, np.repeat(worst, steps.size), -1.0)
-        if event.homes.size:
-            heat = programme.heat[np.ix_(event.homes, steps)]
-            cop = model.cop[np.ix_(event.homes, steps)]
-            programme.put(row[None, :], heat, event.sign / cop)
+        for draw in programme.draws:
+            taking = np.isin(draw.rows, event.homes)
+            if np.any(taking):
+                columns, rate = draw.columns[taking][:, steps], draw.rate[taking][:, steps]
+                programme.put(row[None, :], columns, event.sign * rate)
         if event.battery:
             programme.put(row, programme.charge[steps], event.sign)
             programme.put(row, programme.discharge[steps], -event.sign)
@@ -296,8 +205,8 @@ def _events(programme: Programme, model: Stacked) -> None:
         np.full(steps.size, -np.inf), (model.recovery_kw - model.fixed_kw)[steps]
     )
     programme.put(row, over, -1.0)
-    if programme.heat.size:
-        programme.put(row[None, :], programme.heat[:, steps], 1.0 / model.cop[:, steps])
+    for draw in programme.draws:
+        programme.put(row[None, :], draw.columns[:, steps], draw.rate[:, steps])
     if programme.charge.size:
         programme.put(row, programme.charge[steps], 1.0)
         programme.put(row, programme.discharge[steps], -1.0)
@@ -329,8 +238,8 @@ def _one_way(
     programme: Programme, steps: IndexArray, greatest: tuple[FloatArray, FloatArray]
 ) -> None:
     """Let the shared meter run one way at a time in these steps."""
-    importing = programme.add_columns(np.zeros(steps.size), 1.0)
-    programme.binaries = np.concatenate([programme.binaries, importing])
+    importing = programme.importing = programme.add_columns(np.zeros(steps.size), 1.0)
+    programme.decide(importing)
     zero = np.zeros(steps.size)
     row = programme.add_rows(zero - np.inf, zero)
     for column in programme.bought:
@@ -379,10 +288,11 @@ def _balance(
     return row
 
 
-def _steer(programme: Programme, model: Stacked, row: IndexArray, *, with_homes: bool) -> None:
+def _steer(programme: Programme, row: IndexArray, *, with_homes: bool) -> None:
     """Let heat pumps and battery flow into a balance."""
-    if with_homes and programme.heat.size:
-        programme.put(row[None, :], programme.heat, 1.0 / model.cop)
+    if with_homes:
+        for draw in programme.draws:
+            programme.put(row[None, :], draw.columns, draw.rate)
     if programme.charge.size:
         programme.put(row, programme.charge, 1.0)
         programme.put(row, programme.discharge, -1.0)
@@ -399,7 +309,7 @@ def most_import_kw(model: Stacked, *, feeder: bool = False) -> FloatArray:
     """Return the greatest import that any decision can cause [kW], shape (steps,)."""
     feeder = feeder or model.problem.pooled
     fixed = model.fixed_kw if feeder else model.landlord_fixed_kw
-    heating = (model.heat_max_kw / model.cop).sum(axis=0) if feeder else 0.0
+    heating = most_power_kw(model).sum(axis=0) if feeder else 0.0
     battery = model.problem.battery
     charge = 0.0 if battery is None else battery.max_charge_w / 1000.0
     return np.maximum(fixed + heating + charge, 0.0)

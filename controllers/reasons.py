@@ -142,7 +142,7 @@ class _Home:
         self.up = _pressing(model, prices, -1.0, row)
         self.solar = (found.feeder_kw <= FLOW_KW) & (problem.pv_w > 0) & problem.pooled
         before = np.concatenate([model.room_c[row : row + 1], self.room[:-1]])
-        coasting = model.decay[row] * before + model.drift_k[row]
+        coasting = model.decay[row] * before + model.drift_k[row] + found.pull_k[row]
         wanted = (self.comfort - coasting) / model.gain_k_per_kw[row]
         self.needed = np.clip(wanted, 0.0, self.heat_max)
 

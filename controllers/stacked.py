@@ -5,7 +5,8 @@ The room's equation is solved exactly over a step in which all inputs are consta
     T[t+1] = a[t] T[t] + b[t] (heat[t] + free_heat[t]) + (1 - a[t]) outdoor[t]      (1)
     a = exp(-dt U / C),   b = (1 - a) / U,   and b = dt / C where U = 0
 
-with U in kW/K, C in kWh/K and dt in hours. Symbols are bound to names in
+with U in kW/K, C in kWh/K and dt in hours; with heavy parts as in :mod:`controllers.fabric`.
+Symbols are bound to names in
 ``docs/notation.md``.
 """
 
@@ -16,6 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controllers.checked import ANY, checked, scalar
+from controllers.fabric import StackedFabric, stack_fabric
+from controllers.pumps import StackedPumps, stack_pumps
+from controllers.tanks import StackedTanks, stack_tanks
 from ems.domain.errors import InvalidInputError
 from ems.domain.events import Direction
 from ems.domain.forecasts import FloatArray
@@ -94,8 +99,12 @@ class Stacked:
         Made consistent: floor ≤ comfort ≤ ceiling, the lower one leading.
     heat_max_kw, cop
         Capacity and efficiency.
-    home_price
-        At the home's meter [£/kWh].
+    base_kw
+        Load of each home that nothing steers, less the sun on its own roof.
+    home_price, home_export
+        At the home's meter [£/kWh]; export counts where ``nets_off``.
+    nets_off
+        Homes whose own meter nets off own sun, shape (homes,); none where supply is pooled.
     terminal_gbp_per_k
         Value of a kelvin left in each room, shape (homes,).
     fixed_kw
@@ -114,6 +123,8 @@ class Stacked:
         Charges on the highest import of some steps; those that cost nothing are left out.
     carbon_gbp_per_kwh
         Price of the carbon of import at the feeder, shape (steps,).
+    pumps, fabric, tanks
+        How heat pumps can run, heavy parts and hot water of homes that have them.
     """
 
     problem: SchedulingProblem
@@ -127,7 +138,10 @@ class Stacked:
     ceiling_c: FloatArray
     heat_max_kw: FloatArray
     cop: FloatArray
+    base_kw: FloatArray
     home_price: FloatArray
+    home_export: FloatArray
+    nets_off: NDArray[np.bool_]
     terminal_gbp_per_k: FloatArray
     fixed_kw: FloatArray
     landlord_fixed_kw: FloatArray
@@ -138,6 +152,9 @@ class Stacked:
     events: tuple[StackedEvent, ...]
     peaks: tuple[StackedPeak, ...]
     carbon_gbp_per_kwh: FloatArray
+    pumps: StackedPumps
+    fabric: StackedFabric
+    tanks: StackedTanks
 
     @property
     def homes(self) -> int:
@@ -149,18 +166,62 @@ class Stacked:
         """Number of steps."""
         return int(self.dt_h.shape[0])
 
+    @property
+    def plain(self) -> bool:
+        """Whether every home is one store with a heat pump that runs at any output."""
+        return not (
+            self.fabric.rows.size
+            or self.tanks.count
+            or np.any(self.pumps.discrete)
+            or self.pumps.parts > 1
+            or np.any(self.nets_off)
+        )
+
+    @property
+    def mass_gbp_per_k(self) -> FloatArray:
+        """Value of a kelvin left in heavy parts: a kWh there is worth what it is in the room."""
+        homes = [self.problem.homes[int(row)] for row in self.fabric.rows]
+        value = np.array([home.terminal_gbp_per_kwh for home in homes], dtype=np.float64)
+        return np.asarray(value * self.fabric.capacity_kwh_per_k, dtype=np.float64)
+
+    def coast(self, step: int, room_c: FloatArray, mass_c: FloatArray) -> FloatArray:
+        """Return where rooms come to without heat at the end of ``step`` [°C], shape (homes,)."""
+        result = self.decay[:, step] * room_c + self.drift_k[:, step]
+        fabric = self.fabric
+        if fabric.rows.size:
+            result[fabric.rows] += fabric.from_mass[:, step] * mass_c
+        return np.asarray(result, dtype=np.float64)
+
+    def settle(
+        self, step: int, room_c: FloatArray, mass_c: FloatArray, heat_kw: FloatArray
+    ) -> FloatArray:
+        """Return the heavy parts at the end of ``step`` [°C], from both states at its start."""
+        fabric = self.fabric
+        return np.asarray(
+            fabric.decay[:, step] * mass_c
+            + fabric.from_room[:, step] * room_c[fabric.rows]
+            + fabric.gain_k_per_kw[:, step] * heat_kw[fabric.rows]
+            + fabric.drift_k[:, step],
+            dtype=np.float64,
+        )
+
+    def states(self, heat_kw: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return rooms (homes, steps) and heavy parts (m, steps) at each step's end [°C]."""
+        rooms = np.empty((self.homes, self.steps))
+        masses = np.empty((self.fabric.rows.size, self.steps))
+        room, mass = self.room_c, self.fabric.mass_c
+        for step in range(self.steps):
+            heat = heat_kw[:, step]
+            after = self.coast(step, room, mass) + self.gain_k_per_kw[:, step] * heat
+            if mass.size:
+                mass = self.settle(step, room, mass, heat)
+            rooms[:, step], masses[:, step] = after, mass
+            room = after
+        return rooms, masses
+
     def rooms(self, heat_kw: FloatArray) -> FloatArray:
         """Return room temperatures at each step's end [°C] for ``heat_kw``, both (homes, steps)."""
-        result = np.empty((self.homes, self.steps))
-        room = self.room_c
-        for step in range(self.steps):
-            room = (
-                self.decay[:, step] * room
-                + self.gain_k_per_kw[:, step] * heat_kw[:, step]
-                + self.drift_k[:, step]
-            )
-            result[:, step] = room
-        return result
+        return self.states(heat_kw)[0]
 
 
 def stack(problem: SchedulingProblem) -> Stacked:
@@ -178,32 +239,24 @@ def stack(problem: SchedulingProblem) -> Stacked:
         raise InvalidInputError(
             "a plan needs at least one step", field="step_s", value=0, remedy="Give step lengths."
         )
-    step_s = _checked(problem.step_s, "step_s", steps, low=1.0)
+    step_s = checked(problem.step_s, "step_s", steps, low=1.0)
     dt_h = step_s / 3600.0
     homes = problem.homes
-    grids = {
-        name: np.array(
-            [
-                _checked(getattr(home, name), f"homes[{home.dwelling_id}].{name}", steps, low=low)
-                for home in homes
-            ]
-        ).reshape(len(homes), steps)
-        for name, low in _HOME_ARRAYS.items()
-    }
+    grids = {name: _grid(problem, name, steps, low) for name, low in _HOME_ARRAYS.items()}
     scalars = {
         name: np.array(
             [
-                _scalar(getattr(home, name), f"homes[{home.dwelling_id}].{name}", low)
+                scalar(getattr(home, name), f"homes[{home.dwelling_id}].{name}", low)
                 for home in homes
             ]
         )
         for name, low in _HOME_SCALARS.items()
     }
     series = {
-        name: _checked(getattr(problem, name), name, steps, low=low, inf=inf)
+        name: checked(getattr(problem, name), name, steps, low=low, inf=inf)
         for name, (low, inf) in _BLOCK_ARRAYS.items()
     }
-    _scalar(problem.discomfort_gbp_per_kh, "discomfort_gbp_per_kh", 0.0)
+    scalar(problem.discomfort_gbp_per_kh, "discomfort_gbp_per_kh", 0.0)
     _check_battery(problem)
 
     loss_kw = scalars["loss_w_per_k"][:, None] / 1000.0
@@ -214,10 +267,14 @@ def stack(problem: SchedulingProblem) -> Stacked:
     shape = np.where(exponent > 1e-12, -np.expm1(-exponent) / np.maximum(exponent, 1e-12), 1.0)
     gain = dt_h[None, :] / capacity_kwh * shape
     drift = -np.expm1(-exponent) * grids["outdoor_c"] + gain * grids["free_heat_w"] / 1000.0
+    fabric = stack_fabric(problem, dt_h, decay, gain, drift)
     comfort = np.maximum(grids["comfort_c"], grids["floor_c"])
+    own_pv_w = _own(problem, "pv_w", steps, low=0.0)
+    base_w = grids["base_w"] - own_pv_w
     landlord = (series["landlord_w"] - series["pv_w"]) / 1000.0
-    fixed = landlord + (grids["base_w"].sum(axis=0) + series["uncontrolled_w"]) / 1000.0
+    fixed = landlord + (base_w.sum(axis=0) + series["uncontrolled_w"]) / 1000.0
     physical = series["physical_import_w"] / 1000.0
+    heat_max = grids["heat_max_w"] / 1000.0
     return Stacked(
         problem=problem,
         dt_h=dt_h,
@@ -228,9 +285,12 @@ def stack(problem: SchedulingProblem) -> Stacked:
         floor_c=grids["floor_c"],
         comfort_c=comfort,
         ceiling_c=np.maximum(grids["ceiling_c"], comfort),
-        heat_max_kw=grids["heat_max_w"] / 1000.0,
+        heat_max_kw=heat_max,
         cop=grids["cop"],
+        base_kw=base_w / 1000.0,
         home_price=grids["price_gbp_per_kwh"],
+        home_export=_own(problem, "export_gbp_per_kwh", steps),
+        nets_off=np.any(own_pv_w > 0, axis=1) & (not problem.pooled),
         terminal_gbp_per_k=scalars["terminal_gbp_per_kwh"] * capacity_kwh[:, 0],
         fixed_kw=fixed,
         landlord_fixed_kw=fixed if problem.pooled else landlord,
@@ -239,15 +299,42 @@ def stack(problem: SchedulingProblem) -> Stacked:
         export_kw=series["export_limit_w"] / 1000.0,
         recovery_kw=_recovery_kw(problem, steps),
         events=tuple(
-            event
-            for each in problem.events
-            if (event := _event(each, problem, grids["base_w"])).steps.size
+            event for each in problem.events if (event := _event(each, problem, base_w)).steps.size
         ),
         peaks=_peaks(problem, steps),
         carbon_gbp_per_kwh=np.zeros(steps)
         if problem.carbon_gbp_per_kwh is None
-        else _checked(problem.carbon_gbp_per_kwh, "carbon_gbp_per_kwh", steps, low=0.0),
+        else checked(problem.carbon_gbp_per_kwh, "carbon_gbp_per_kwh", steps, low=0.0),
+        pumps=stack_pumps(problem, dt_h, heat_max),
+        fabric=fabric,
+        tanks=stack_tanks(problem, dt_h),
     )
+
+
+def _grid(problem: SchedulingProblem, name: str, steps: int, low: float) -> FloatArray:
+    """Return an array of all homes, shape (homes, steps); a faulty one is refused by name."""
+    shape = (len(problem.homes), steps)
+    rows = [getattr(home, name) for home in problem.homes]
+    if all(np.shape(row) == (steps,) for row in rows):
+        grid = np.array(rows, dtype=np.float64).reshape(shape)
+        if np.all(np.isfinite(grid)) and (low == ANY or np.all(grid >= low)):
+            return grid
+    return np.array(
+        [
+            checked(row, f"homes[{home.dwelling_id}].{name}", steps, low=low)
+            for home, row in zip(problem.homes, rows, strict=True)
+        ]
+    ).reshape(shape)
+
+
+def _own(problem: SchedulingProblem, name: str, steps: int, *, low: float = ANY) -> FloatArray:
+    """Return an optional array of homes, shape (homes, steps); nothing where it is not given."""
+    result = np.zeros((len(problem.homes), steps))
+    for row, home in enumerate(problem.homes):
+        values = getattr(home, name)
+        if values is not None:
+            result[row] = checked(values, f"homes[{home.dwelling_id}].{name}", steps, low=low)
+    return result
 
 
 def _peaks(problem: SchedulingProblem, steps: int) -> tuple[StackedPeak, ...]:
@@ -261,8 +348,8 @@ def _peaks(problem: SchedulingProblem, steps: int) -> tuple[StackedPeak, ...]:
                 value=np.shape(peak.steps),
                 remedy=f"Give shape ({steps},).",
             )
-        so_far_kw = _scalar(peak.so_far_w, f"{name}.so_far_w", 0.0) / 1000.0
-        price = _scalar(peak.gbp_per_kw, f"{name}.gbp_per_kw", 0.0)
+        so_far_kw = scalar(peak.so_far_w, f"{name}.so_far_w", 0.0) / 1000.0
+        price = scalar(peak.gbp_per_kw, f"{name}.gbp_per_kw", 0.0)
         chosen = np.flatnonzero(peak.steps).astype(np.int32)
         if chosen.size and price > 0:
             result.append(StackedPeak(chosen, so_far_kw, price))
@@ -273,21 +360,21 @@ def _recovery_kw(problem: SchedulingProblem, steps: int) -> FloatArray:
     if problem.recovery_import_w is None:
         return np.full(steps, np.inf)
     return (
-        _checked(problem.recovery_import_w, "recovery_import_w", steps, low=0.0, inf=True) / 1000.0
+        checked(problem.recovery_import_w, "recovery_import_w", steps, low=0.0, inf=True) / 1000.0
     )
 
 
 def _event(event: EventProblem, problem: SchedulingProblem, base_w: FloatArray) -> StackedEvent:
     name = f"events[{event.event_id}]"
     steps = base_w.shape[1]
-    limit = _checked(event.limit_w, f"{name}.limit_w", steps, inf=True)
-    other = _checked(event.uncontrolled_w, f"{name}.uncontrolled_w", steps)
+    limit = checked(event.limit_w, f"{name}.limit_w", steps, inf=True)
+    other = checked(event.uncontrolled_w, f"{name}.uncontrolled_w", steps)
     rows = [k for k, home in enumerate(problem.homes) if home.dwelling_id in event.participants]
     homes = np.array(rows, dtype=np.int32)
     sign = 1.0 if event.direction is Direction.DOWN else -1.0
     active = np.flatnonzero(np.isfinite(limit)).astype(np.int32)
     fixed = other + base_w[homes].sum(axis=0)
-    reserve_wh = _scalar(event.reserve_wh, f"{name}.reserve_wh", 0.0)
+    reserve_wh = scalar(event.reserve_wh, f"{name}.reserve_wh", 0.0)
     battery = problem.battery if event.battery else None
     held_wh = 0.0
     if battery is not None and reserve_wh > 0:
@@ -303,70 +390,33 @@ def _event(event: EventProblem, problem: SchedulingProblem, base_w: FloatArray) 
     )
 
 
-_ANY = -np.inf
 _HOME_ARRAYS = {
-    "outdoor_c": _ANY,
-    "free_heat_w": _ANY,
-    "floor_c": _ANY,
-    "comfort_c": _ANY,
-    "ceiling_c": _ANY,
+    "outdoor_c": ANY,
+    "free_heat_w": ANY,
+    "floor_c": ANY,
+    "comfort_c": ANY,
+    "ceiling_c": ANY,
     "heat_max_w": 0.0,
     "cop": 0.1,
-    "base_w": _ANY,
-    "price_gbp_per_kwh": _ANY,
+    "base_w": ANY,
+    "price_gbp_per_kwh": ANY,
 }
 _HOME_SCALARS = {
-    "room_c": _ANY,
+    "room_c": ANY,
     "loss_w_per_k": 0.0,
     "capacity_j_per_k": 1.0,
-    "terminal_gbp_per_kwh": _ANY,
+    "terminal_gbp_per_kwh": ANY,
 }
 _BLOCK_ARRAYS = {
     "pv_w": (0.0, False),
-    "landlord_w": (_ANY, False),
-    "uncontrolled_w": (_ANY, False),
-    "import_gbp_per_kwh": (_ANY, False),
-    "export_gbp_per_kwh": (_ANY, False),
+    "landlord_w": (ANY, False),
+    "uncontrolled_w": (ANY, False),
+    "import_gbp_per_kwh": (ANY, False),
+    "export_gbp_per_kwh": (ANY, False),
     "physical_import_w": (0.0, True),
     "contracted_import_w": (0.0, True),
     "export_limit_w": (0.0, True),
 }
-
-
-def _checked(
-    values: FloatArray, field: str, steps: int, *, low: float = _ANY, inf: bool = False
-) -> FloatArray:
-    array = np.asarray(values, dtype=np.float64)
-    if array.shape != (steps,):
-        raise InvalidInputError(
-            "an array over time must have one value per step",
-            field=field,
-            value=array.shape,
-            remedy=f"Give shape ({steps},).",
-        )
-    wrong = np.isnan(array) | (array < low) | (np.isinf(array) & (not inf))
-    if wrong.any():
-        step = int(np.argmax(wrong))
-        least = "" if low == _ANY else f" and at least {low:g}"
-        raise InvalidInputError(
-            f"step {step} has a value that cannot be planned with",
-            field=field,
-            value=float(array[step]),
-            remedy=f"Give {'numbers' if inf else 'finite numbers'}{least}; name what is missing.",
-        )
-    return array
-
-
-def _scalar(value: float, field: str, low: float) -> float:
-    if not np.isfinite(value) or value < low:
-        least = "" if low == _ANY else f" and at least {low:g}"
-        raise InvalidInputError(
-            "a number cannot be planned with",
-            field=field,
-            value=value,
-            remedy=f"Give a finite number{least}.",
-        )
-    return float(value)
 
 
 def _check_battery(problem: SchedulingProblem) -> None:
@@ -374,10 +424,10 @@ def _check_battery(problem: SchedulingProblem) -> None:
     if battery is None:
         return
     for name in ("energy_wh", "min_wh", "max_wh", "max_charge_w", "max_discharge_w"):
-        _scalar(getattr(battery, name), f"battery.{name}", 0.0)
-    _scalar(battery.wear_gbp_per_kwh, "battery.wear_gbp_per_kwh", 0.0)
-    _scalar(battery.terminal_gbp_per_kwh, "battery.terminal_gbp_per_kwh", _ANY)
-    _scalar(battery.one_way_efficiency, "battery.one_way_efficiency", 0.05)
+        scalar(getattr(battery, name), f"battery.{name}", 0.0)
+    scalar(battery.wear_gbp_per_kwh, "battery.wear_gbp_per_kwh", 0.0)
+    scalar(battery.terminal_gbp_per_kwh, "battery.terminal_gbp_per_kwh", ANY)
+    scalar(battery.one_way_efficiency, "battery.one_way_efficiency", 0.05)
     if battery.one_way_efficiency > 1:
         raise InvalidInputError(
             "no battery returns more than it takes",
