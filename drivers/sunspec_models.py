@@ -126,12 +126,21 @@ class ModelDefinition:
 
 
 @cache
-def definition(model_id: int) -> ModelDefinition | None:
-    """Return a model's definition, ``None`` where SunSpec defines none of this id."""
+def group_of(model_id: int) -> Mapping[str, Any] | None:
+    """Return a model's groups and points as published, ``None`` where there is no such model."""
     path = resources.files("sunspec2") / "models" / "json" / f"model_{model_id}.json"
     if not path.is_file():
         return None
-    group = json.loads(path.read_text(encoding="utf-8"))["group"]
+    group: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["group"]
+    return group
+
+
+@cache
+def definition(model_id: int) -> ModelDefinition | None:
+    """Return a model's definition, ``None`` where SunSpec defines none of this id."""
+    group = group_of(model_id)
+    if group is None:
+        return None
     points = {point.name: point for point in _points(group, 0)}
     size = sum(point.size for point in points.values())
     block: dict[str, PointDefinition] = {}

@@ -85,13 +85,19 @@ def _names(target: Target, point: str | None) -> tuple[str, ...]:
     return (point,)
 
 
+def _shown(value: float | str | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else f"{value:.6g} {unit}".rstrip()
+
+
 def _value_table(rows: list[dict[str, Any]]) -> str:
     return table(
         ["point", "value", "quality", "register", "raw"],
         [
             [
                 row["point"],
-                "–" if row["value"] is None else f"{row['value']:.6g} {row['unit']}".rstrip(),
+                _shown(row["value"], row["unit"]),
                 row["quality"],
                 row["register"],
                 " ".join(row["raw"] or ()),
@@ -113,18 +119,72 @@ def _read_once(target: Target, names: tuple[str, ...]) -> list[dict[str, Any]]:
     return asyncio.run(go())
 
 
+async def _read_model(target: Target, model_id: int) -> list[dict[str, Any]]:
+    """Return a SunSpec model as the device has it, in SunSpec's own units and directions."""
+    from drivers.session import describe
+    from drivers.sunspec_values import points_of
+    from drivers.sunspec_walk import Layout, walk
+    from drivers.transport import Reply
+    from ems.domain.profiles import Space
+
+    line = target.session().line
+    line.allow(target.device.profile.after_connect_s)
+
+    async def registers(address: int, count: int) -> Reply:
+        return await line.read(target.device.unit_id, Space.HOLDING, address, count)
+
+    try:
+        found = await walk(registers, {model_id})
+    finally:
+        line.close()
+    if not isinstance(found, Layout):
+        raise RetryableError(
+            f"its models cannot be read: {describe(found)}",
+            field="device",
+            value=target.device.id,
+            remedy="`ems devices probe` tells which units answer and which have models.",
+        )
+    here = [placed for placed in found.models if placed.id == model_id]
+    if not here:
+        raise InvalidInputError(
+            "the device has no such model",
+            field="--model",
+            value=model_id,
+            remedy=f"It has models {', '.join(str(placed.id) for placed in found.models)}.",
+        )
+    rows = []
+    for placed in here:
+        for one in points_of(placed, found.registers):
+            raw = [found.registers.get(one.address + index) for index in range(one.size)]
+            rows.append(
+                {
+                    "point": one.name,
+                    "value": one.value,
+                    "unit": one.unit,
+                    "quality": "sentinel" if one.value is None else "good",
+                    "register": f"holding {one.address}",
+                    "raw": [f"{word:04X}" for word in raw if word is not None],
+                }
+            )
+    return rows
+
+
 @click.command(
     epilog=examples(
         "ems devices read A-01-meter\n"
         "ems devices read 192.0.2.10 --unit 3 --profile sofar_hyd_g3 --point soc_pct\n"
-        "ems devices read /dev/ttyUSB0 --unit 1 --profile xy_md02 --json"
+        "ems devices read /dev/ttyUSB0 --unit 1 --profile xy_md02 --json\n"
+        "ems devices read A-pv --model 705             its volt-var curves"
     )
 )
 @click.argument("device")
 @click.option("--point", help="Only this point.")
+@click.option(
+    "--model", type=click.IntRange(1, 65534), help="All points of this SunSpec model instead."
+)
 @target_options
 @json_option
-def read(device: str, point: str | None, as_json: bool, **where: Any) -> None:
+def read(device: str, point: str | None, model: int | None, as_json: bool, **where: Any) -> None:
     """Read DEVICE now: decoded values beside the raw registers.
 
     DEVICE is an id of the estate, or an address with --unit and --profile. Exit status 1
@@ -132,7 +192,10 @@ def read(device: str, point: str | None, as_json: bool, **where: Any) -> None:
     """
     target = find_target(device, **where)
     _spare_connection(target)
-    rows = _read_once(target, _names(target, point))
+    if model is not None:
+        rows = asyncio.run(_read_model(target, model))
+    else:
+        rows = _read_once(target, _names(target, point))
     if as_json:
         emit_json(rows)
     else:
