@@ -26,6 +26,7 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray, Forecast
 from forecasting.calendar import SLOTS, Calendar, by_local_day, weekdays
 from forecasting.interface import LEVELS, Horizon, check_frame, epoch_s, known_before, make_forecast
+from forecasting.levels import of_another_level
 
 _LIKENESS = np.array(
     [  # to a target's kind (row), days of kind weekday, Saturday, Sunday, holiday
@@ -65,6 +66,10 @@ class Settings:
         `LEVELS`, then the mean; zeros switch the correction off.
     shift_fade
         Share of the shift that is left after each further half-hour [-].
+    widened
+        Half a band is widened by this over the days of data: few days do not show all.
+    one_level
+        Whether days at another level of use than now are left out, see `forecasting.levels`.
     """
 
     target: str
@@ -77,6 +82,8 @@ class Settings:
     near: tuple[float, ...] = (1.0, 0.5)
     shift: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     shift_fade: float = 0.8
+    widened: float = 0.0
+    one_level: bool = False
 
 
 class EmpiricalModel:
@@ -92,6 +99,7 @@ class EmpiricalModel:
         self._settings = settings
         self._calendar = calendar
         self._history = pd.DataFrame()
+        self._usual = np.empty((0, 0))  # history without days of another level
         self._until: datetime | None = None
 
     @property
@@ -113,6 +121,9 @@ class EmpiricalModel:
         """Keep the half-hours known at ``until``; there is nothing else to learn."""
         known = known_before(check_frame(history, "history"), until)
         self._history = known.iloc[-(self._settings.history_days + 1) * SLOTS :]
+        self._usual = self._history.to_numpy(dtype=np.float64)
+        if self._settings.one_level:
+            self._usual = np.where(of_another_level(self._usual), np.nan, self._usual)
         self._until = until
         return self
 
@@ -148,6 +159,9 @@ class EmpiricalModel:
         if not len(history.columns):
             return []
         mean, quantiles, days = self._distribution(horizon.index)
+        middle = quantiles[LEVELS.index(0.5)].copy()
+        wider = 1.0 + settings.widened / np.maximum(days, 1.0)
+        quantiles = np.maximum(middle + (quantiles - middle) * wider[:, None], 0.0)
         shift = self._latest_residual()
         if any(settings.shift) and shift is not None:
             residual, age = shift
@@ -165,7 +179,7 @@ class EmpiricalModel:
                     horizon,
                     mean[row],
                     {level: quantiles[q, row] for q, level in enumerate(LEVELS)},
-                    lacked=self._lacked(int(days[row]), history.iloc[:, row], horizon),
+                    lacked=self._lacked(int(days[row]), row, horizon),
                     model=settings.name,
                 )
             )
@@ -174,7 +188,7 @@ class EmpiricalModel:
     def _distribution(self, targets: pd.DatetimeIndex) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return mean (series, n), quantiles (levels, series, n) and days of data (series,)."""
         settings, calendar = self._settings, self._calendar
-        values = self._history.to_numpy(dtype=np.float64)
+        values = self._usual
         count = values.shape[1]
         wanted = calendar.locate(targets)
         mean = np.empty((count, len(targets)))
@@ -235,14 +249,16 @@ class EmpiricalModel:
         last = int(epoch_s(pd.DatetimeIndex(self._history.index[-1:]))[0])
         return max((int(horizon.start.timestamp()) - last) // 1800 - 1, 0)
 
-    def _lacked(self, days: int, series: pd.Series[float], horizon: Horizon) -> list[str]:
-        if days == 0:
+    def _lacked(self, days: int, row: int, horizon: Horizon) -> list[str]:
+        known = np.isfinite(self._history.iloc[:, row].to_numpy(dtype=np.float64))
+        if not known.any() or days == 0:
             return ["history: none, a typical profile stands in"]
         lacked = []
         if days < FULL_HISTORY_DAYS:
-            lacked.append(f"history: {days} of {FULL_HISTORY_DAYS} days")
-        held = np.flatnonzero(np.isfinite(series.to_numpy(dtype=np.float64)))
-        last = pd.DatetimeIndex(series.index)[held[-1]]
+            usual = np.isfinite(self._usual[:, row]).sum()
+            why = " at this level of use" if usual < known.sum() else ""
+            lacked.append(f"history: {days} of {FULL_HISTORY_DAYS} days{why}")
+        last = pd.DatetimeIndex(self._history.index)[np.flatnonzero(known)[-1]]
         if (horizon.issued_at - last).total_seconds() > 3 * 3600:
             lacked.append(f"readings since {last:%Y-%m-%d %H:%M} UTC")
         return lacked

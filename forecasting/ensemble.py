@@ -24,6 +24,7 @@ import pandas as pd
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray, Forecast
+from ems.domain.time import floor_to
 from forecasting.calendar import SLOTS, Calendar
 from forecasting.features import LEAST_SCALE_W, FeatureArray, Known, features, lay_out
 from forecasting.interface import (
@@ -133,7 +134,7 @@ class LearntModel:
         self._until = until
         self._series = self._sums(self._homes)
         self._habits.fit(self._series, until)
-        self._fitted = self._learn(until)
+        self._fitted = self._learn(floor_to(until))
         return self
 
     def update(

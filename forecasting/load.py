@@ -28,6 +28,8 @@ LOAD = Settings(
     typical_spread=(0.4, 0.65, 0.9, 1.2, 1.85),
     shift=(0.1, 0.5, 0.6, 0.5),
     shift_fade=0.8,
+    widened=1.5,
+    one_level=True,
 )
 """Settings of household load."""
 

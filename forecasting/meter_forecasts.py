@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import Forecast
-from ems.domain.time import HALF_HOUR
+from ems.domain.time import HALF_HOUR, floor_to
 from forecasting.calendar import Calendar
 from forecasting.ensemble import learnt_models
 from forecasting.faults import Span, usable
@@ -29,6 +29,7 @@ from forecasting.interface import (
     known_before,
     make_forecast,
 )
+from forecasting.levels import of_another_level
 from forecasting.references import empirical_models
 
 ModelName = Literal["learnt", "weighted empirical"]
@@ -47,6 +48,8 @@ COLUMNS = (
 """Columns of the frame that `forecast_meters` returns, in order."""
 WEATHER = ("outdoor_c", "humidity")
 """Columns of weather that models look at; others are ignored."""
+LONGEST_SILENCE_DAYS = 60
+"""Nothing is forecast longer after the last half-hour of a frame."""
 Told = Callable[[str], None]
 
 
@@ -142,7 +145,16 @@ def meter_forecasts(
             value=at.isoformat(),
             remedy=f"Choose an instant after {power_w.index[0]:%Y-%m-%d %H:%M} UTC.",
         )
-    clean = usable(known, events)
+    silent = at - known.index[-1].to_pydatetime()
+    if silent > timedelta(days=LONGEST_SILENCE_DAYS):
+        raise InvalidInputError(
+            f"the readings end {silent.days} days earlier",
+            field="issued_at",
+            value=at.isoformat(),
+            remedy=f"Choose an instant up to {LONGEST_SILENCE_DAYS} days after the last reading.",
+        )
+    grid = pd.date_range(known.index[0], floor_to(at), freq=HALF_HOUR, inclusive="left")
+    clean = usable(known.reindex(grid), events)
     seen, coming, gaps = _weather(weather, horizon)
     members: dict[str, dict[str, tuple[str, ...]]] = {
         "home": {str(name): (str(name),) for name in power_w.columns}
@@ -157,7 +169,10 @@ def meter_forecasts(
     out = []
     for scale, subjects in members.items():
         say(f"learning from {scale}s: {len(subjects)}")
-        fitted = models[scale].fit(clean.power_w, at, seen)
+        history = clean.power_w
+        if scale == "home" and model == "learnt":
+            history = history.mask(of_another_level(history.to_numpy(dtype=np.float64)))
+        fitted = models[scale].fit(history, at, seen)
         say(f"forecasting {scale}s: {len(subjects)}, {steps} half-hours")
         for one in fitted.predict(horizon, coming):
             why = _of_members(subjects[one.subject], clean.why)

@@ -153,6 +153,7 @@ def test_learnt_models_serve_too_and_weather_is_used(meters, tmp_path):
         (["--out", "f.xlsx"], "--out: the file's ending"),
         (["--out", "f.csv", "--at", "soon"], "--at: the instant of issue cannot be read"),
         (["--out", "f.csv", "--at", "2020-01-01"], "--at: no reading had ended by then"),
+        (["--out", "f.csv", "--at", "2024-01-01"], "issued_at: the readings end 286 days earlier"),
         (["--out", "f.csv", "--zone", "Mars"], "--zone: there is no such time zone"),
         (["--out", "f.csv", "--events", "absent.csv"], "--events: the file cannot be read"),
         (["--out", "f.csv", "--weather", "absent.csv"], "--weather: the weather cannot be read"),

@@ -15,6 +15,7 @@ from forecasting.calendar import Calendar
 from forecasting.empirical import EmpiricalModel
 from forecasting.hot_water import hot_water_model
 from forecasting.interface import Horizon
+from forecasting.levels import of_another_level
 from forecasting.load import LOAD, load_model
 
 CALENDAR = Calendar.of(ZoneInfo("Europe/London"))
@@ -45,7 +46,7 @@ def test_weighted_quantiles_by_hand():
     for weeks, value in ((1, 400.0), (2, 100.0), (3, 700.0)):
         frame.loc[MONDAY - timedelta(weeks=weeks)] = value
     # doubled in weight, so that the sample is not thin and no profile fills it up
-    model = EmpiricalModel(replace(plain, near=(2.0,)), CALENDAR)
+    model = EmpiricalModel(replace(plain, near=(2.0,), widened=0.0), CALENDAR)
     forecast = predict(frame, steps=1, model=model)[0]
     assert forecast.quantile(0.1)[0] == 100.0
     assert forecast.quantile(0.5)[0] == 400.0
@@ -58,7 +59,37 @@ def test_recent_days_weigh_more():
     frame.iloc[-12 * 48 :] = 800.0
     forecast = predict(frame)[0]
     assert forecast.quantile(0.5)[-1] == 800.0
-    assert 500.0 < forecast.mean[-1] < 800.0
+    assert 500.0 < forecast.mean[-1] <= 800.0
+
+
+def test_days_of_another_level_are_found_and_single_odd_days_are_not():
+    """Days of 200 W, a week of 900, ten days of 250, one odd day of 900 among them."""
+    level = np.repeat([200.0] * 20 + [900.0] * 7 + [250.0] * 10, 48)
+    level[-5 * 48 : -4 * 48] = 900.0
+    gaps = np.where(np.arange(level.size) // 48 == 22, np.nan, level)
+    found = of_another_level(np.concatenate([np.full(7, 200.0), level])[:, None])
+    assert found[7 + 20 * 48 : 7 + 27 * 48].all() and found.sum() == 7 * 48
+    assert of_another_level(gaps[:, None]).sum() == 4 * 48, "nothing is said of days beside a gap"
+    small = of_another_level(level[:, None] / 20.0)
+    assert not small.any(), "35 W more is no other life"
+    assert not of_another_level(level[: 3 * 48, None]).any()
+    assert not of_another_level(np.full((900, 2), np.nan)).any()
+
+
+def test_a_band_is_wider_the_fewer_days_it_rests_on():
+    rng = np.random.default_rng(9)
+    frame = history(40)
+    frame["A-01"] += rng.normal(0.0, 50.0, len(frame))
+    width = {}
+    for days in (2, 10, 40):
+        one = predict(frame.iloc[-days * 48 :], model=EmpiricalModel(replace(LOAD), CALENDAR))[0]
+        bare = EmpiricalModel(replace(LOAD, widened=0.0), CALENDAR)
+        other = predict(frame.iloc[-days * 48 :], model=bare)[0]
+        width[days] = np.mean(
+            (one.quantile(0.9) - one.quantile(0.5)) / (other.quantile(0.9) - other.quantile(0.5))
+        )
+    assert width[2] > width[10] > width[40] > 1.0
+    assert width[40] == pytest.approx(1.0 + 1.5 / 40, rel=1e-3)
 
 
 def test_sundays_are_learnt_from_sundays():
