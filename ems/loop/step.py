@@ -1,0 +1,413 @@
+"""One closed-loop step of one home: learn, plan, translate, and never let it get cold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ems.domain.errors import InvalidInputError
+from ems.domain.forecasts import FloatArray
+from ems.domain.setpoints import Cause
+from ems.loop.actuators import Told, all_heat, follow, learnt, own_thermostat
+from ems.loop.heating import capacity_w, heat_from_power, heating_of, prior_of
+from ems.loop.history import Readings, read
+from ems.loop.memory import Memory
+from ems.loop.optimum import Optimum, solve
+from ems.loop.outlook import Outlook, look_ahead
+from ems.loop.reasons import told_why
+from ems.loop.types import Actuator, Comfort, Device, LoopPlan, Reason, StepResult
+from ems.loop.watch import fresh_room_c, mismatch, not_good_enough, stands_still_s
+from forecasting.grey_box import learn
+from forecasting.home_model import HomeModel, gains, run, where_it_stands
+
+HORIZON_H = 36.0
+REFIT_S = 86400.0
+"""A model is fitted anew after so long [s]."""
+FILTER_STEPS = 120
+"""Half-hours of readings that tell where the home stands."""
+FADE_H = 12.0
+"""What the model does not explain is taken to fade so fast [h]."""
+MARGIN_K = 0.1
+MARGIN_MAX_K = 0.4
+NEAR_FLOOR_K = 0.15
+"""Heat at once when the room is this near its floor [K], plus what it loses in half an hour."""
+CLEAR_K = 0.35
+"""The plan has its way again so far above that [K]."""
+FLOOR_MARGIN_K = 0.4
+LOST_MAX_K = 0.3
+LASTING_S = 2 * 3600.0
+CHECK_S = 7200.0
+"""The model is checked against so long, so often [s]."""
+STEADY_SPARE_K = 1.0
+"""Without a room reading, heat is given for a room so much warmer than its schedule [K]."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """What one step works on."""
+
+    now: datetime
+    device: Device
+    comfort: Comfort
+    readings: Readings
+    outlook: Outlook
+    memory: Memory
+    model: HomeModel
+    room_c: float | None
+
+    @property
+    def most_w(self) -> float:
+        """Greatest heat now [W]."""
+        most = capacity_w(self.device, self.outlook.outdoor_c[:1], self.memory.scale)
+        return float(most[0])
+
+    @property
+    def wanted_c(self) -> float:
+        """What the schedule asks for now [°C]."""
+        return self.comfort.bounds_at(self.now)[0]
+
+    def steady_w(self, room_c: float) -> float:
+        """Return the heat that holds the room there [W]."""
+        loss_w = self.model.loss_w_per_k * (room_c - float(self.outlook.outdoor_c[0]))
+        return max(loss_w - self.model.free_w, 0.0)
+
+
+def step(
+    history: pd.DataFrame,
+    now: datetime,
+    weather_forecast: pd.DataFrame | None,
+    prices: pd.Series | pd.DataFrame | None,
+    comfort: Comfort,
+    device: Device,
+    state: Mapping[str, Any] | None = None,
+) -> StepResult:
+    """Return what one home is to do until the next step.
+
+    Pure: no clock, no file, nothing remembered but ``state``. With no history the home is left
+    to its own thermostat at the schedule, and stays there until a model learnt from its own
+    readings foresees it well enough.
+
+    Parameters
+    ----------
+    history
+        Rows of 1 to 60 min, index in UTC: ``room_c``, ``outdoor_c`` [°C] as of the row's time;
+        ``power_w`` of the heat pump [W], mean since the row before. Optional: ``heat_w`` [W],
+        ``sun_w_m2`` [W/m²], ``occupancy`` (not used), ``pv_w``, ``base_w`` (household) [W],
+        ``soc`` of the battery (0 to 1). May be empty, with gaps, unsorted.
+    now
+        UTC.
+    weather_forecast
+        ``outdoor_c``, optionally ``sun_w_m2``, ``pv_w``, ``base_w``; persistence stands in for
+        what is missing.
+    prices
+        £/kWh by start of half-hour or hour: a series, or columns ``import_gbp_per_kwh`` and
+        ``export_gbp_per_kwh``. Beyond them the day before stands in.
+    comfort, device
+        What is wanted, and what can be written.
+    state
+        Of the last result; ``None`` the first time.
+
+    Raises
+    ------
+    InvalidInputError
+        Where an input is not what it should be: which, and what to give instead.
+    """
+    memory = Memory.of_state(state)
+    readings = read(history, now)
+    outlook = look_ahead(now, HORIZON_H, readings, weather_forecast, prices, comfort)
+    prior, spread = prior_of(device)
+    grid = _with_heat(readings.grid, device)
+    memory = _learnt_again(memory, grid, prior, spread, now)
+    model = memory.model or replace(
+        prior, hours=float(grid["room_c"].notna().sum()) / 2.0 if len(grid) else 0.0
+    )
+    room_c = fresh_room_c(readings, now)
+    memory = _taught(memory, readings, now, device, outlook, room_c)
+    here = _Now(now, device, comfort, readings, outlook, memory, model, room_c)
+    still_s = stands_still_s(readings, now)
+    notes = (*readings.notes, *outlook.notes)
+    if room_c is None or still_s is not None:
+        return _released(here, _no_room(here, still_s), notes, blind=True)
+    why_not = not_good_enough(model)
+    if why_not is not None:
+        return _released(here, (f"Still learning this home: {why_not}.", ()), notes)
+    return _controlled(here, grid, room_c, notes)
+
+
+def _with_heat(grid: pd.DataFrame, device: Device) -> pd.DataFrame:
+    """Return the grid with heat from electricity where none is metered."""
+    if grid.empty:
+        return grid
+    power, outdoor = grid["power_w"].to_numpy(), grid["outdoor_c"].to_numpy()
+    guess = heat_from_power(device, power, outdoor)
+    heat = grid["heat_w"].to_numpy()
+    metered = np.isfinite(heat).sum() >= 0.8 * np.isfinite(power).sum()
+    return grid.assign(heat_w=heat if metered else guess)
+
+
+def _learnt_again(
+    memory: Memory, grid: pd.DataFrame, prior: HomeModel, spread: float, now: datetime
+) -> Memory:
+    fitted = memory.fitted_at
+    young = memory.model is None or memory.model.source == "prior"
+    wait_s = REFIT_S / 4 if young else REFIT_S
+    if fitted is not None and 0 <= (now - fitted).total_seconds() < wait_s:
+        return memory
+    if len(grid) < 2:
+        return memory
+    model = learn(grid, prior, spread=spread)
+    return replace(memory, model=model, fitted_at=now)
+
+
+def _taught(
+    memory: Memory,
+    readings: Readings,
+    now: datetime,
+    device: Device,
+    outlook: Outlook,
+    room_c: float | None,
+) -> Memory:
+    """Return the memory with what happened since the last step."""
+    if memory.at is None:
+        return memory
+    if memory.at > now:
+        raise InvalidInputError(
+            "the state is from a later time",
+            field="now",
+            value=now.isoformat(),
+            remedy="Steps go forward; begin anew with no state.",
+        )
+    elapsed_s = (now - memory.at).total_seconds()
+    since = readings.raw[readings.raw.index > memory.at]
+    measured_w = None
+    if len(since) and elapsed_s <= 7200.0:
+        name = (
+            "heat_w" if "heat_w" in since.columns and since["heat_w"].notna().any() else "power_w"
+        )
+        mean_w = float(since[name].mean())
+        if np.isfinite(mean_w):
+            measured_w = mean_w
+            if name == "power_w":
+                measured_w = float(
+                    heat_from_power(device, np.array([mean_w]), outlook.outdoor_c[:1])[0]
+                )
+    nominal_w = float(capacity_w(device, outlook.outdoor_c[:1], 1.0)[0])
+    if room_c is not None:
+        memory = learnt(device, memory, room_c, measured_w, nominal_w, elapsed_s)
+    if measured_w is not None and device.actuator in (Actuator.ON_OFF, Actuator.MODULATION):
+        memory = replace(memory, asked_w=measured_w)
+    return memory
+
+
+def _checked(
+    memory: Memory,
+    model: HomeModel,
+    edges: FloatArray,
+    inputs: FloatArray,
+    now: datetime,
+) -> Memory:
+    """Return the memory with how the last two hours came out beside what the model says of them.
+
+    The heat is what was given, not what was planned: a thermostat that does as it likes is no
+    fault of the model.
+    """
+    due = memory.checked_at is None or (now - memory.checked_at).total_seconds() >= CHECK_S
+    back = round(CHECK_S / 1800.0)
+    last = inputs[-back:]
+    if not due or len(inputs) < 3 * back or not np.isfinite(last[:, :2]).all():
+        return memory
+    stands, unexplained_w = where_it_stands(model, edges[:-back], inputs[:-back], 0.5)
+    given = np.nan_to_num(last)
+    given[:, 2] += unexplained_w
+    error_k = float(edges[-1] - run(model, stands, given, 0.5)[-1, 0])
+    return replace(memory, checked_at=now, answer=memory.answer.after(error_k))
+
+
+def _no_room(here: _Now, still_s: float | None) -> tuple[str, tuple[str, ...]]:
+    if here.room_c is None:
+        return "There is no fresh room reading.", ("no fresh room reading",)
+    hours = (still_s or 0.0) / 3600.0
+    fault = f"the room sensor has shown {here.room_c:g} °C for {hours:.1f} h: it stands still"
+    return "The room sensor stands still.", (fault,)
+
+
+def _released(
+    here: _Now, why: tuple[str, tuple[str, ...]], notes: tuple[str, ...], *, blind: bool = False
+) -> StepResult:
+    """Return the step of a home that is with its own thermostat."""
+    memory = here.memory.forgetting()
+    room_c = None if blind else here.room_c
+    # Who cannot see the room heats for the warmest wish of the day, and a little more.
+    steady_c = here.comfort.highest_c + STEADY_SPARE_K if blind else here.wanted_c
+    told = own_thermostat(
+        here.device,
+        memory,
+        here.now,
+        room_c,
+        here.wanted_c,
+        here.steady_w(steady_c),
+        here.most_w,
+    )
+    reason = Reason(
+        cause=Cause.NO_PLAN,
+        sentence=f"{why[0]} The heating keeps to the schedule, {here.wanted_c:g} °C now.",
+        released=True,
+        faults=why[1],
+        notes=notes,
+    )
+    return _result(here, told, reason, None, released=True, near_floor=False)
+
+
+def _inputs(grid: pd.DataFrame, model: HomeModel) -> FloatArray:
+    index = pd.DatetimeIndex(grid.index)
+    hours = np.asarray(index.hour + index.minute / 60.0 + 0.25, dtype=np.float64)
+    to_air, to_mass = gains(model, hours, grid["sun_w_m2"].to_numpy())
+    return np.stack([grid["heat_w"].to_numpy(), grid["outdoor_c"].to_numpy(), to_air, to_mass], 1)
+
+
+def _cautious(model: HomeModel) -> HomeModel:
+    """Return the model at the cautious end: a home that stores less than is likely."""
+    relative = model.capacity_sd / max(model.capacity_wh_per_k, 1.0)
+    less = max(1.0 - 0.5 * relative, 0.6)
+    return replace(
+        model, air_wh_per_k=model.air_wh_per_k * less, mass_wh_per_k=model.mass_wh_per_k * less
+    )
+
+
+def _controlled(
+    here: _Now, grid: pd.DataFrame, room_c: float, notes: tuple[str, ...]
+) -> StepResult:
+    model, outlook, device, memory = here.model, here.outlook, here.device, here.memory
+    recent = grid.iloc[-FILTER_STEPS:]
+    edges = np.append(recent["room_c"].to_numpy(), room_c)
+    inputs = _inputs(recent, model)
+    memory = _checked(memory, model, edges, inputs, here.now)
+    stands, unexplained_w = where_it_stands(model, edges, inputs, 0.5)
+    outdoor_c = float(outlook.outdoor_c[0])
+    odd = mismatch(model, room_c, outdoor_c, unexplained_w)
+    since = (memory.mismatch_since or here.now) if odd is not None else None
+    memory = replace(memory, mismatch_since=since)
+    here = replace(here, memory=memory)
+    lasting = since is not None and (here.now - since).total_seconds() >= LASTING_S
+    faults = (odd,) if odd is not None and lasting else ()
+    if memory.answer.wrong:
+        why = "The home does not answer its heating as foreseen."
+        if not faults:
+            side = "colder" if memory.answer.mean_k < 0 else "warmer"
+            faults = (f"the room is {side} than foreseen, by {abs(memory.answer.mean_k):.1f} K",)
+        return _released(here, (why, faults), notes)
+    hours_ahead = np.cumsum(outlook.step_h)
+    heating = heating_of(device, outlook.outdoor_c, room_c, memory.scale, memory.emitter_gain)
+    margin = min(MARGIN_K + 0.2 * model.error_k, MARGIN_MAX_K)
+    lower = np.maximum(outlook.lower_c + margin, here.comfort.lowest_c + FLOOR_MARGIN_K)
+    lower = np.minimum(lower, np.maximum(outlook.upper_c, here.comfort.lowest_c + FLOOR_MARGIN_K))
+    if device.actuator is Actuator.SG_READY:
+        lower = np.maximum(lower, outlook.lower_c)
+    soc = here.readings.newest("soc", here.now, 3 * 3600.0) if device.battery else None
+    plan = solve(
+        _cautious(model),
+        stands,
+        unexplained_w * np.exp(-hours_ahead / FADE_H),
+        outlook,
+        heating,
+        lower_c=lower,
+        floor_c=here.comfort.lowest_c + FLOOR_MARGIN_K,
+        battery=device.battery if soc is not None else None,
+        soc=0.0 if soc is None else soc,
+    )
+    if device.battery is not None and soc is None:
+        notes = (*notes, "battery: no fresh soc in the history; it is left alone")
+    if plan is None:
+        return _released(here, ("No plan could be made.", ()), notes)
+    return _dispatched(here, plan, heating.most_w, lower, room_c, faults, notes)
+
+
+def _dispatched(
+    here: _Now,
+    plan: Optimum,
+    most_w: FloatArray,
+    lower_c: FloatArray,
+    room_c: float,
+    faults: tuple[str, ...],
+    notes: tuple[str, ...],
+) -> StepResult:
+    lowest_c = here.comfort.lowest_c
+    lost_w = here.steady_w(room_c)
+    lost_k = min(0.5 * lost_w / max(here.model.air_wh_per_k, 200.0), LOST_MAX_K)
+    near_c = lowest_c + NEAR_FLOOR_K + (CLEAR_K if here.memory.near_floor else lost_k)
+    near = room_c < near_c
+    if near:
+        told = all_heat(here.device, here.memory, here.now, room_c, here.wanted_c, float(most_w[0]))
+        cause = Cause.COMFORT_FLOOR
+        why = f"Heating now: the room is near {lowest_c:g} °C, the least it may be."
+    else:
+        told = follow(here.device, here.memory, here.now, plan, most_w, room_c, lower_c, lowest_c)
+        cause, why = told_why(plan, here.outlook, most_w, lower_c, room_c, here.comfort)
+    reason = Reason(cause, why, faults=faults, notes=notes, proposal=_proposal(here))
+    return _result(here, told, reason, plan, released=False, near_floor=near, most_w=most_w)
+
+
+def _proposal(here: _Now) -> str:
+    if "capacity rests" not in here.model.note:
+        return ""
+    return (
+        "Once, between 23:00 and 05:00, the heating may rest until the room is 1 K lower (never "
+        f"under {here.comfort.lowest_c:g} °C). It would show how long this home keeps its warmth. "
+        "The resident may refuse."
+    )
+
+
+def _result(
+    here: _Now,
+    told: Told,
+    reason: Reason,
+    plan: Optimum | None,
+    *,
+    released: bool,
+    near_floor: bool,
+    most_w: FloatArray | None = None,
+) -> StepResult:
+    outlook, memory = here.outlook, told.memory
+    memory = replace(
+        memory,
+        value=told.value,
+        at=here.now,
+        asked_w=told.heat_w,
+        full=most_w is not None and told.heat_w >= 0.95 * float(most_w[0]),
+        near_floor=near_floor,
+        released=released,
+    )
+    battery_w = None
+    if here.device.battery is not None:
+        battery_w = 0.0
+        if plan is not None and plan.battery_w is not None:
+            battery_w = float(plan.battery_w[0])
+    return StepResult(
+        setpoint=told.value,
+        state=memory.to_state(),
+        plan=None if plan is None else _told_plan(outlook, plan),
+        model=here.model,
+        reason=reason,
+        battery_w=battery_w,
+    )
+
+
+def _told_plan(outlook: Outlook, plan: Optimum) -> LoopPlan:
+    return LoopPlan(
+        start=tuple(outlook.start),
+        step_s=outlook.step_s,
+        heat_w=plan.heat_w,
+        power_w=plan.power_w,
+        room_c=plan.room_c,
+        lower_c=outlook.lower_c,
+        upper_c=outlook.upper_c,
+        outdoor_c=outlook.outdoor_c,
+        price_gbp_per_kwh=outlook.import_gbp,
+        battery_w=plan.battery_w,
+        cost_gbp=plan.cost_gbp,
+    )

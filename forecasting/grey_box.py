@@ -1,0 +1,392 @@
+"""A home's model learnt from its own readings: many steps ahead, shrunk to a prior.
+
+Overlapping stretches of two days are simulated with (13); what a stretch starts from (air,
+mass, and a constant that stands for wind and visitors) is fitted with it. The parameters
+``z`` (logarithms) minimise
+
+    sum_i w_i r_i(z)² / sigma² + sum_j ((z_j - z0_j) / s_j)²                             (14)
+
+with simulation errors ``r`` of all steps up to two days ahead, weights that forget and count
+overlap and memory of the errors only once, and the prior's ``z0, s``. All that enters
+linearly (aperture, free heat, its daily course, the starts) is eliminated exactly for each
+``z`` (Golub and Pereyra, 1973). One and two states compete on the later days, held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import least_squares
+
+from ems.domain.errors import InvalidInputError
+from ems.domain.forecasts import FloatArray
+from forecasting.home_model import HARMONICS, SUN_TO_AIR, HomeModel, daily_course, matrices
+
+STEP_H = 0.5
+STRETCH = 96
+"""Half-hours of a stretch."""
+STRIDE = 24
+"""Half-hours from one stretch's start to the next."""
+AHEAD = 48
+"""Half-hours ahead that held-out errors look; the half of the stretch before warms it up."""
+LEAST_HOURS = 60.0
+"""With fewer hours of complete data the prior stands."""
+FORGETTING_D = 21.0
+"""A stretch this old counts 1/e [days]: seasons, tenants and radiators change."""
+MEMORY = 24.0
+"""Half-hours over which a simulation error tells only once."""
+ERROR_FLOOR_K = 0.12
+"""No home follows (13) more closely than this [K]: keeps intervals honest."""
+COLUMNS = ("room_c", "outdoor_c", "heat_w", "sun_w_m2")
+SHARED = 2 + len(HARMONICS)
+OWN = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretches:
+    """Stretches of readings: room (n, L + 1), inputs (n, L), weight (n,)."""
+
+    room_c: FloatArray
+    heat_w: FloatArray
+    outdoor_c: FloatArray
+    sun_w_m2: FloatArray
+    hour_utc: FloatArray
+    weight: FloatArray
+
+    def take(self, which: FloatArray | slice) -> Stretches:
+        """Return some of them."""
+        index = which if isinstance(which, slice) else np.asarray(which, dtype=np.int64)
+        return Stretches(
+            self.room_c[index],
+            self.heat_w[index],
+            self.outdoor_c[index],
+            self.sun_w_m2[index],
+            self.hour_utc[index],
+            self.weight[index],
+        )
+
+    def __len__(self) -> int:
+        return len(self.room_c)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Result of one structure: the model, its sigma [K] and the sd of its logarithms."""
+
+    model: HomeModel
+    sigma_k: float
+    log_sd: tuple[float, ...]
+
+
+def learn(frame: pd.DataFrame, prior: HomeModel, *, spread: float = 0.5) -> HomeModel:
+    """Return the model that a home's readings and the prior give together.
+
+    Parameters
+    ----------
+    frame
+        Half-hours (UTC, regular), columns `COLUMNS`: room at the start of the half-hour [°C];
+        means over it of outdoor temperature [°C], heat of the heat pump [W] and horizontal
+        irradiance [W/m²] (a column of ``nan`` where unknown); ``nan`` gaps.
+    prior
+        Before data, one state; always the same one: data must not count twice.
+    spread
+        Relative standard deviation of the prior's loss and capacity [-].
+
+    Returns
+    -------
+    HomeModel
+        The prior with a note where the data are too few or tell nothing.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a column is missing.
+    """
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise InvalidInputError(
+            "the frame lacks columns",
+            field="frame",
+            value=missing,
+            remedy=f"Give the columns {', '.join(COLUMNS)}.",
+        )
+    hours = float(frame[["room_c", "outdoor_c", "heat_w"]].notna().all(axis=1).sum()) * STEP_H
+    data = stretches(frame)
+    if hours < LEAST_HOURS or len(data) < 3:
+        return replace(
+            prior,
+            hours=hours,
+            note=f"{hours:.0f} of {LEAST_HOURS:.0f} hours of complete data: the prior stands",
+        )
+    held = max(1, round(0.3 * len(data)))
+    gap = STRETCH // STRIDE - AHEAD // STRIDE
+    early = data.take(slice(0, max(len(data) - held - gap, 2)))
+    late = data.take(slice(len(data) - held, len(data)))
+    contest = []
+    for massive in (False, True):
+        fit = _fit(early, prior, spread, massive=massive)
+        contest.append((massive, *held_out(fit.model, late)))
+    massive, error, persistence = min(contest, key=lambda each: each[1] * (1.05 if each[0] else 1))
+    final = _fit(data, prior, spread, massive=massive)
+    return _told(final, spread, hours, error, persistence)
+
+
+def _told(fit: Fit, spread: float, hours: float, error: float, persistence: float) -> HomeModel:
+    model = fit.model
+    notes = []
+    if fit.log_sd[0] > 0.7 * spread:
+        notes.append("the loss rests on the prior")
+    relative = fit.log_sd[1] if not model.massive else fit.log_sd[2]
+    if relative > 0.7 * spread:
+        notes.append("the capacity rests on the prior: temperatures varied too little")
+    return replace(
+        model,
+        loss_sd=fit.log_sd[0] * model.loss_w_per_k,
+        capacity_sd=relative * model.capacity_wh_per_k,
+        error_k=error,
+        persistence_k=persistence,
+        hours=hours,
+        source="two states" if model.massive else "one state",
+        note="; ".join(notes),
+    )
+
+
+def stretches(frame: pd.DataFrame) -> Stretches:
+    """Return a frame's usable stretches, oldest first; short gaps in inputs are bridged."""
+    full = frame[list(COLUMNS)].astype(float)
+    if full["sun_w_m2"].isna().all():
+        full["sun_w_m2"] = 0.0
+    full[["outdoor_c", "heat_w", "sun_w_m2"]] = full[
+        ["outdoor_c", "heat_w", "sun_w_m2"]
+    ].interpolate(limit=4, limit_area="inside")
+    values = full.to_numpy()
+    index = pd.DatetimeIndex(full.index)
+    hours = np.asarray(index.hour + index.minute / 60.0 + STEP_H / 2, dtype=np.float64)
+    last = len(values) - 1 - STRETCH
+    starts = list(range(last, -1, -STRIDE))[::-1] if last >= 0 else []
+    kept = []
+    for start in starts:
+        room = values[start : start + STRETCH + 1, 0]
+        inputs = values[start : start + STRETCH, 1:]
+        if np.isfinite(inputs).all() and np.isfinite(room[0]) and np.isfinite(room).mean() > 0.8:
+            kept.append(start)
+    rows = np.array(kept, dtype=np.int64)[:, None] + np.arange(STRETCH + 1)
+    part = rows[:, :-1]
+    age_d = (len(values) - 1 - rows[:, -1]) * STEP_H / 24.0
+    return Stretches(
+        room_c=values[rows, 0] if kept else np.empty((0, STRETCH + 1)),
+        heat_w=values[part, 2],
+        outdoor_c=values[part, 1],
+        sun_w_m2=values[part, 3],
+        hour_utc=hours[part],
+        weight=np.exp(-age_d / FORGETTING_D),
+    )
+
+
+def _prior_logs(prior: HomeModel, spread: float, massive: bool) -> tuple[FloatArray, FloatArray]:
+    """Return prior means and sds of the logarithms (of ``s``: of its odds)."""
+    loss, capacity = prior.loss_w_per_k, prior.capacity_wh_per_k
+    if not massive:
+        return (
+            np.log([loss, 0.8 * capacity, 0.4]),
+            np.array([spread, spread, 0.7]),
+        )
+    return (
+        np.array(
+            [
+                np.log(loss),
+                np.log(0.12 * capacity),
+                np.log(0.88 * capacity),
+                np.log(5.0 * loss),
+                0.0,
+                np.log(0.4),
+            ]
+        ),
+        np.array([spread, 0.7, spread, 0.8, 1.3, 0.7]),
+    )
+
+
+def _model(prior: HomeModel, logs: FloatArray, massive: bool) -> HomeModel:
+    if not massive:
+        loss, air, lag = (float(each) for each in np.exp(np.clip(logs, -6.0, 14.0)))
+        return replace(
+            prior, loss_w_per_k=loss, air_wh_per_k=air, lag_h=max(lag, 0.05), exchange_w_per_k=0.0
+        )
+    loss, air, mass, exchange = (float(each) for each in np.exp(np.clip(logs[:4], -6.0, 14.0)))
+    return replace(
+        prior,
+        loss_w_per_k=loss,
+        air_wh_per_k=air,
+        mass_wh_per_k=mass,
+        exchange_w_per_k=exchange,
+        air_share=float(1.0 / (1.0 + np.exp(-logs[4]))),
+        lag_h=max(float(np.exp(np.clip(logs[5], -3.0, 3.0))), 0.05),
+    )
+
+
+def _responses(model: HomeModel, data: Stretches) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the room's known part (n, L), and its columns (n, L, SHARED) and (n, L, OWN)."""
+    count, length = data.heat_w.shape
+    transition, drive = matrices(model, STEP_H)
+    air = SUN_TO_AIR if model.massive else 1.0
+    columns = 1 + SHARED + 1
+    given = np.zeros((length, count, columns, 3))
+    given[:, :, 0] = (
+        data.heat_w.T[..., None] * drive[:, 0] + data.outdoor_c.T[..., None] * drive[:, 1]
+    )
+    sun = data.sun_w_m2.T[..., None]
+    given[:, :, 1] = sun * (air * drive[:, 2] + (1.0 - air) * drive[:, 3])
+    given[:, :, 2] = drive[:, 2]
+    given[:, :, 3 : 1 + SHARED] = daily_course(data.hour_utc.T)[..., None] * drive[:, 2]
+    given[:, :, 1 + SHARED] = drive[:, 2]
+    state = np.zeros((count, columns, 3))
+    state[:, 0, 0] = data.room_c[:, 0]
+    before = data.heat_w[:, :8].mean(axis=1)
+    over = (1.0 - model.air_share) * before / model.exchange_w_per_k if model.massive else 0.0
+    state[:, 0, 1] = data.room_c[:, 0] + over
+    state[:, 0, 2] = before
+    room = np.empty((length, count, columns))
+    free = np.empty((length, 2))
+    start = np.eye(3)
+    for step in range(length):
+        state = state @ transition.T + given[step]
+        start = transition @ start
+        room[step] = state[:, :, 0]
+        free[step] = start[0, :2]
+    room = room.transpose(1, 0, 2)
+    own = np.empty((count, length, OWN))
+    own[:, :, 0] = room[:, :, 1 + SHARED]
+    own[:, :, 1:] = free
+    return room[:, :, 0], room[:, :, 1 : 1 + SHARED], own
+
+
+def _own_spread(model: HomeModel) -> FloatArray:
+    """Return sds of a stretch's own constant [W] and starts [K]."""
+    mass = 1.0 if model.massive else 1e-3
+    return np.array([0.06 * 15.0 * model.loss_w_per_k + 20.0, 0.15, mass])
+
+
+def _shared_prior(prior: HomeModel) -> tuple[FloatArray, FloatArray]:
+    mean = np.array([prior.aperture_m2, prior.free_w, *([0.0] * len(HARMONICS))])
+    loose = 0.25 * prior.free_w + 60.0
+    spread = np.array(
+        [0.7 * prior.aperture_m2 + 0.3, 0.5 * prior.free_w + 60.0, *([loose] * len(HARMONICS))]
+    )
+    return mean, spread
+
+
+def _projected(
+    model: HomeModel, prior: HomeModel, data: Stretches, sigma_k: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return whitened residuals after elimination, raw residuals [K] and shared weights."""
+    base, shared, own = _responses(model, data)
+    left = data.room_c[:, 1:] - base
+    overlap = STRETCH / STRIDE
+    scale = np.sqrt(data.weight[:, None] / (MEMORY * overlap)) / sigma_k
+    weight = np.where(np.isfinite(left), scale, 0.0)
+    left = np.nan_to_num(left)
+    mean, spread = _shared_prior(prior)
+    every = np.concatenate([shared, own], axis=2) * weight[..., None]
+    target = left * weight
+    spans = every.transpose(0, 2, 1)
+    gram, cross = spans @ every, (spans @ target[..., None])[..., 0]
+    # A start is fitted as often as its stretch counts.
+    root = np.sqrt(data.weight / overlap)[:, None] / _own_spread(model)
+    inner = gram[:, SHARED:, SHARED:] + root[..., None] ** 2 * np.eye(OWN)
+    mixed = gram[:, SHARED:, :SHARED]
+    solved_mixed = np.linalg.solve(inner, mixed)
+    solved_cross = np.linalg.solve(inner, cross[:, SHARED:, None])[..., 0]
+    whole = gram[:, :SHARED, :SHARED] - mixed.transpose(0, 2, 1) @ solved_mixed
+    right = cross[:, :SHARED] - (mixed.transpose(0, 2, 1) @ solved_cross[..., None])[..., 0]
+    amounts = np.linalg.solve(
+        whole.sum(axis=0) + np.diag(1.0 / spread**2), right.sum(axis=0) + mean / spread**2
+    )
+    starts = solved_cross - solved_mixed @ amounts
+    raw = left - shared @ amounts - (own @ starts[..., None])[..., 0]
+    whitened = np.concatenate(
+        [(raw * weight).ravel(), (root * starts).ravel(), (amounts - mean) / spread]
+    )
+    return whitened, np.where(weight > 0, raw, np.nan), amounts
+
+
+def _fit(data: Stretches, prior: HomeModel, spread: float, *, massive: bool) -> Fit:
+    mean, sds = _prior_logs(prior, spread, massive)
+    logs, sigma = mean.copy(), 0.3
+    covariance = np.diag(sds**2)
+    for most in (10, 6):
+        at_sigma = sigma
+
+        def residuals(at: FloatArray, at_sigma: float = at_sigma) -> FloatArray:
+            whitened, _, _ = _projected(_model(prior, at, massive), prior, data, at_sigma)
+            return np.concatenate([whitened, (at - mean) / sds])
+
+        found = least_squares(
+            residuals,
+            logs,
+            bounds=(mean - 4.0 * sds, mean + 4.0 * sds),
+            diff_step=1e-3,
+            xtol=1e-3,
+            ftol=1e-4,
+            max_nfev=most,
+        )
+        logs = found.x
+        covariance = np.linalg.inv(found.jac.T @ found.jac)
+        _, raw, _ = _projected(_model(prior, logs, massive), prior, data, sigma)
+        sigma = max(float(np.sqrt(np.nanmean(raw**2))), ERROR_FLOOR_K)
+    model = _model(prior, logs, massive)
+    _, _, shared = _projected(model, prior, data, sigma)
+    model = replace(
+        model,
+        aperture_m2=float(max(shared[0], 0.0)),
+        free_w=float(shared[1]),
+        daily_w=(float(shared[2]), float(shared[3]), float(shared[4]), float(shared[5])),
+    )
+    return Fit(model, sigma, tuple(float(x) for x in np.sqrt(np.diag(covariance))))
+
+
+def ahead(model: HomeModel, data: Stretches) -> FloatArray:
+    """Return the room [°C] foreseen in the second half of each stretch, shape (n, AHEAD).
+
+    The first half tells where mass and disturbance stand; the inputs of the second are known.
+    """
+    base, shared, own = _responses(model, data)
+    amounts = np.array([model.aperture_m2, model.free_w, *model.daily_w])
+    base = base + shared @ amounts
+    warm = STRETCH - AHEAD
+    left = np.nan_to_num(data.room_c[:, 1 : warm + 1] - base[:, :warm])
+    sds = _own_spread(model)
+    # Later half-hours of the warm-up tell more of what is to come.
+    weight = np.exp((np.arange(warm) - warm) / 16.0) / ERROR_FLOOR_K
+    weights = np.where(np.isfinite(data.room_c[:, 1 : warm + 1]), weight, 0.0)
+    result = np.empty((len(data), AHEAD))
+    for each in range(len(data)):
+        rows = own[each, :warm] * weights[each][:, None]
+        gram = rows.T @ rows + np.diag(1.0 / sds**2)
+        solved = np.linalg.solve(gram, rows.T @ (left[each] * weights[each]))
+        result[each] = base[each, warm:] + own[each, warm:] @ solved
+        now = data.room_c[each, warm] - (base[each, warm - 1] + own[each, warm - 1] @ solved)
+        if np.isfinite(now):  # what is left fades
+            result[each] += now * np.exp(-(np.arange(AHEAD) + 1) / 8.0)
+    return result
+
+
+def held_out(model: HomeModel, data: Stretches) -> tuple[float, float]:
+    """Return root-mean-square errors over a day ahead of the model and of persistence [K]."""
+    actual = data.room_c[:, STRETCH - AHEAD + 1 :]
+    now = data.room_c[:, STRETCH - AHEAD]
+    error = actual - ahead(model, data)
+    return _rms(error), _rms(actual - now[:, None])
+
+
+def _rms(error: FloatArray) -> float:
+    return float(np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else float("nan")
+
+
+def hourly_mean(frame: pd.DataFrame, hours: Sequence[int]) -> FloatArray:
+    """Return the mean room by hour of day (UTC) at these hours [°C]: a model to compare with."""
+    index = pd.DatetimeIndex(frame.index)
+    means = frame["room_c"].groupby(index.hour).mean()
+    return np.array([float(means.get(hour, frame["room_c"].mean())) for hour in hours])
