@@ -275,8 +275,9 @@ def write(
     """Write one POINT of DEVICE within its profile's bounds, and read it back.
 
     Refused where the control service commands the device: `ems release` takes it out first.
-    What enters remote control by the profile is written too. Exit status 1 where the device
-    does not hold the value afterwards.
+    What enters remote control by the profile is written too. Writes to a device of the estate
+    are counted with those of the service. Exit status 1 where the device does not hold the
+    value afterwards.
     """
     target = find_target(device, **where)
     profile = target.device.profile
@@ -341,7 +342,8 @@ def _write_once(target: Target, point: str, value: float, confirmed: bool) -> An
     if confirmed:
         sure = target.device.profile.to_confirm(point)
         device = replace(device, confirmed_writes=device.confirmed_writes | {point, *sure})
-    now = datetime.now(UTC)
+    ledger, clock = target.ledger() or (None, None)
+    now = datetime.now(UTC) if clock is None else clock.now()
     setpoint = Setpoint(
         id=f"{now:%Y%m%dT%H%M%S}-by-hand",
         point_id=PointId(device.id, point),
@@ -354,10 +356,13 @@ def _write_once(target: Target, point: str, value: float, confirmed: bool) -> An
     )
 
     async def go() -> Any:
-        bus = ModbusFieldBus([device], {target.gateway.id: target.gateway})
+        gateways = {target.gateway.id: target.gateway}
+        bus = ModbusFieldBus([device], gateways, book=ledger)
         try:
             return await bus.apply(setpoint, now, urgent=True)
         finally:
             await bus.close()
+            if ledger is not None:
+                ledger.keep()
 
     return asyncio.run(go())

@@ -21,8 +21,10 @@ from ems.domain.errors import ConfigurationError, InvalidInputError
 from ems.domain.estate import Device, Estate, Gateway
 from ems.domain.gateways import Parity, SerialLine
 from ems.domain.profiles import DeviceProfile, Transport, WriteRule
+from ems.domain.time import Clock
 from ems.service.guard import CONTROL
 from ems.service.holds import Holds
+from ems.service.writes import WriteLedger
 from ems.settings.profiles import load_profiles, read_profile
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,17 +41,31 @@ class Target:
         What and where.
     owned_by_service
         Whether a running control process reads and commands it now.
+    estate, state
+        The estate that it belongs to and its state directory; ``None`` where it is nobody's.
     """
 
     device: Device
     gateway: Gateway
     owned_by_service: bool
+    estate: Estate | None = None
+    state: Path | None = None
 
     def session(self) -> DeviceSession:
         """Return a session on a connection of its own."""
         rng = random.Random(0)  # noqa: S311 - jitter, not a secret
         line = GatewayLine(self.gateway, time.monotonic, rng)
         return DeviceSession(self.device, codecs(self.device.profile), line, Backoff(1, 1, rng))
+
+    def ledger(self) -> tuple[WriteLedger, Clock] | None:
+        """Return where its writes are counted, and by which clock.
+
+        ``None`` where it is no device of the estate, or the estate was never started.
+        """
+        if self.estate is None or self.state is None or not (self.state / STORE_FILE).exists():
+            return None
+        ledger = WriteLedger(open_existing_store(self.state))
+        return ledger, estate_clock(self.estate, self.state)
 
 
 def profiles_option(function: F) -> F:
@@ -198,7 +214,7 @@ def find_target(
     if estate is not None and name in estate.devices:
         device = estate.devices[name]
         gateway = replace(estate.gateways[device.gateway_id], timeout_s=float(line["timeout"]))
-        return Target(device, gateway, _owned(estate, state, device))
+        return Target(device, gateway, _owned(estate, state, device), estate, state)
     if profile is None:
         raise InvalidInputError(
             "the estate has no such device, and an address needs its profile",
@@ -208,9 +224,6 @@ def find_target(
         )
     found = profile_of(profile, profiles)
     gateway = gateway_at(name, line)
-    device = Device(
-        f"{gateway.address} unit {unit}", found.device_class, found, "line", unit, "", None, ""
-    )
     same = None
     if estate is not None:
         same = next(
@@ -222,8 +235,11 @@ def find_target(
             ),
             None,
         )
-    owned = estate is not None and same is not None and _owned(estate, state, same)
-    return Target(device, gateway, owned)
+    own_id = f"{gateway.address} unit {unit}" if same is None else same.id
+    device = Device(own_id, found.device_class, found, "line", unit, "", None, "")
+    if estate is None or same is None:
+        return Target(device, gateway, owned_by_service=False)
+    return Target(device, gateway, _owned(estate, state, same), estate, state)
 
 
 def _owned(estate: Estate, state: Path, device: Device) -> bool:

@@ -10,6 +10,7 @@ import json
 import subprocess
 import tempfile
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,41 @@ def test_what_the_service_commands_is_left_to_it(tmp_path):
         assert released.exit_code == 0, released.output
         result = ems(*words, "--timeout", "0.5", status=1)  # let through; nobody answers there
         assert "Unreachable" in result.output
+
+
+def test_writes_by_hand_are_counted_with_those_of_the_service(desk, tmp_path):
+    """By the estate's name for the device, and by the address at which it stands."""
+    from ems.demo.start import anchor_clock, require_demonstration
+    from ems.domain.points import PointId
+    from ems.service.writes import WriteLedger, write_counts
+    from ems.settings import load_estate
+    from ems.store import open_store
+
+    demo = ROOT / "config" / "demo"
+    for folder in ("data", "../devices", "../rules"):
+        (tmp_path / Path(folder).name).symlink_to((demo / folder).resolve())
+    point = PointId("A-07-hp", "room_setpoint_c")
+    pump = load_estate(demo / "estate.yaml").devices[point.device_id]
+    address = desk.address(PROFILES[pump.profile.id])
+    text = (demo / "estate.yaml").read_text("utf-8").replace("../", "")
+    text = text.replace(f"heat_pump: {pump.unit_id},", f"heat_pump: {UNIT},", 1)
+    text = text.replace("port: 15021", f"port: {address.split(':')[1]}")
+    config, state = tmp_path / "estate.yaml", tmp_path / "state"
+    config.write_text(text, encoding="utf-8")
+    state.mkdir()
+    anchor_clock(state, require_demonstration(load_estate(config)), 1.0)
+    store = open_store(state / "store.sqlite")
+    service = WriteLedger(store)
+    service.wrote([point], require_demonstration(load_estate(config)), urgent=False)
+    service.keep()
+    here = ("--config", config, "--state", state, "--timeout", PATIENCE, "--yes")
+    ems("write", point.device_id, point.point, 21, *here)
+    by_address = ("--unit", UNIT, "--profile", pump.profile.id, "--profiles", DEVICES)
+    ems("write", address, point.point, 23, *by_address, *here)
+    count = write_counts(store)[point]
+    assert (count.total, count.urgent) == (3, 2)
+    assert count.since <= count.last_at < count.since + timedelta(hours=1), "in the estate's time"
+    store.close()
 
 
 def test_a_watch_ends_after_so_many_reads(desk):
