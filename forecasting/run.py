@@ -113,6 +113,12 @@ def block_points(block: Block) -> list[PointId]:
     return [PointId(device, "power_w") for device in meters + devices]
 
 
+def points_of(block: Block) -> list[PointId]:
+    """Return the points that forecasts of a block and its homes read, each once."""
+    homes = [point for home in block.dwellings for point in home_points(home)]
+    return list(dict.fromkeys([*homes, *block_points(block)]))
+
+
 def forecast_homes(
     dwellings: Sequence[Dwelling],
     rollups: pd.DataFrame,
@@ -137,16 +143,34 @@ def forecast_homes(
     """
     points = [home_points(dwelling) for dwelling in dwellings]
     names = [dwelling.id for dwelling in dwellings]
-    household = _columns(rollups, [load for load, _ in points], names)
-    water = _columns(rollups, [tank for _, tank in points], names)
+    household = columns_of(rollups, [load for load, _ in points], names)
+    water = columns_of(rollups, [tank for _, tank in points], names)
     horizon = setting.horizon
     loads = _predict(load_model(setting.calendar), household, horizon)
     out = [*loads, *_predict(hot_water_model(setting.calendar), water, horizon)]
+    return out + free_heat(dwellings, rollups, weather, setting, estimates or {}, loads)
+
+
+def free_heat(
+    dwellings: Sequence[Dwelling],
+    rollups: pd.DataFrame,
+    weather: Mapping[str, Forecast],
+    setting: Setting,
+    estimates: Mapping[str, ThermalEstimate],
+    loads: Sequence[Forecast],
+) -> list[Forecast]:
+    """Return ``free_heat_w`` of every home that has an estimate and a forecast of its load.
+
+    Parameters are those of `forecast_homes`; ``loads`` are the homes' forecasts ``load_w``.
+    """
+    points = {dwelling.id: home_points(dwelling)[0] for dwelling in dwellings}
+    out = []
     for load in loads:
-        estimate = (estimates or {}).get(load.subject)
-        if estimate is not None:
-            past = known_before(household[load.subject].to_frame(), setting.issued_at)
-            out.append(_free_heat(estimate, load, past.to_numpy(), weather, horizon))
+        estimate = estimates.get(load.subject)
+        if estimate is not None and load.subject in points:
+            past = columns_of(rollups, [points[load.subject]], [load.subject])
+            known = known_before(past, setting.issued_at).to_numpy()
+            out.append(_free_heat(estimate, load, known, weather, setting.horizon))
     return out
 
 
@@ -194,7 +218,7 @@ def forecast_block(
     horizon = setting.horizon
     out = []
     if block.pv is not None:
-        made = _columns(rollups, [PointId(block.pv.device_id, "power_w")], ["power_w"])
+        made = columns_of(rollups, [PointId(block.pv.device_id, "power_w")], ["power_w"])
         seen = observed_weather if observed_weather is not None else pd.DataFrame(index=made.index)
         made["irradiance_w_m2"] = seen.reindex(
             index=made.index, columns=["irradiance_w_m2"]
@@ -210,7 +234,7 @@ def forecast_block(
         if not parts or len(parts) != len(ids):
             continue
         points = [home_points(dwelling)[number] for dwelling in block.dwellings]
-        past = summed_history(_columns(rollups, points, ids), block.id)
+        past = summed_history(columns_of(rollups, points, ids), block.id)
         known = known_before(past, setting.issued_at)
         whole = None
         if np.isfinite(known.to_numpy()).sum() >= 14 * 48:
@@ -226,7 +250,7 @@ def communal_power(block: Block, rollups: pd.DataFrame) -> pd.DataFrame:
     less homes, panels and battery. ``nan`` where any of them is missing.
     """
     points = block_points(block)
-    table = _columns(rollups, points, [str(point) for point in points])
+    table = columns_of(rollups, points, [str(point) for point in points])
     power = table.to_numpy(dtype=np.float64)
     return pd.DataFrame({block.id: power[:, 0] - power[:, 1:].sum(axis=1)}, index=table.index)
 
@@ -244,7 +268,7 @@ def thermal_frame(
     metered = dwelling.heat_meter_id is not None
     heat = ["heat_w", "heat_kwh"] if metered else ["heat_w"]
     names = ["room_c", *heat, "heating_power_w", "outdoor_c", "household_w"]
-    table = _columns(rollups, thermal_points(dwelling), names)
+    table = columns_of(rollups, thermal_points(dwelling), names)
     if metered:
         table["heat_w"] = table["heat_w"].fillna(table.pop("heat_kwh") * W_PER_KWH_A_HALF_HOUR)
     seen = observed_weather if observed_weather is not None else pd.DataFrame(index=table.index)
@@ -278,7 +302,7 @@ def _feeder_meters(block: Block) -> list[str]:
     return [block.block_meter.device_id, *(home.meter.device_id for home in block.dwellings)]
 
 
-def _columns(
+def columns_of(
     rollups: pd.DataFrame, points: Sequence[PointId], names: Sequence[str]
 ) -> pd.DataFrame:
     """Return the columns of ``points`` under ``names``; absent ones are ``nan``."""

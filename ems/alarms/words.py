@@ -19,6 +19,8 @@ TITLES: dict[AlarmKind, str] = {
     AlarmKind.GUARD_ACTED: "The guard acted",
     AlarmKind.STORE_TROUBLE: "Store or disk in trouble",
     AlarmKind.PROCESS_SILENT: "Process silent",
+    AlarmKind.FORECAST_DRIFT: "Forecasts have drifted",
+    AlarmKind.FORECAST_COVERAGE: "Forecasts too sure",
 }
 """Short name of each kind, for headings and subject lines."""
 

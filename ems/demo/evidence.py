@@ -45,6 +45,7 @@ from ems.service.control import (
 )
 from ems.service.crediting import Crediting
 from ems.service.dispatching import Dispatcher
+from ems.service.fits import Fits, InlineFits
 from ems.service.forecasting_job import ForecastJob
 from ems.service.image import ProcessImage
 from ems.service.jobs import Job
@@ -163,13 +164,16 @@ def gather(
             run_thermostats(estate, parameters, state, window, shift_k=shift_k, progress=tell)
         )
     runs = {Controller.THERMOSTAT: frontier[0.0]}
+    fits = InlineFits()
     credits_gbp: dict[str, float] = {}
     for controller in (Controller.BATTERY_ONLY, Controller.PLANNED):
         own = folder / f"{controller}.sqlite"
         shutil.copy(past, own)
         with open_store(own) as store:
             simulation = resumed(estate, parameters, state, window)
-            run = ControlledRun(estate, simulation, store, heating=controller is Controller.PLANNED)
+            run = ControlledRun(
+                estate, simulation, store, heating=controller is Controller.PLANNED, fits=fits
+            )
             tell = bar.part(controller.value, bar.controlled)
             runs[controller] = asyncio.run(run.run(window, tell))
             if controller is Controller.PLANNED:
@@ -280,10 +284,18 @@ class ControlledRun:
     heating
         Whether heat pumps are planned and told too; else the battery alone is, and the
         plan takes each home as its thermostat is expected to heat it.
+    fits
+        Where household load is learnt; ``None`` forecasts it by habits alone.
     """
 
     def __init__(
-        self, estate: Estate, simulation: EstateSimulation, store: Store, *, heating: bool
+        self,
+        estate: Estate,
+        simulation: EstateSimulation,
+        store: Store,
+        *,
+        heating: bool,
+        fits: Fits | None = None,
     ) -> None:
         self._estate = estate
         self._simulation = simulation
@@ -291,7 +303,7 @@ class ControlledRun:
         self._heating = heating
         self._bus = SimulationBus(estate, simulation)
         self._image = ProcessImage()
-        self._forecasts = ForecastJob(estate, store, open_weather(estate))
+        self._forecasts = ForecastJob(estate, store, open_weather(estate), fits)
         self._plans = PlanJob(estate, store, self._image)
         self._dispatcher = Dispatcher(estate, store, self._bus, self._image)
         self._credits = Crediting(estate, store)
@@ -310,6 +322,7 @@ class ControlledRun:
         metering = Metering(self._estate, self._simulation)
         self._recorder.start(self._values())
         await self._read(window.start)
+        self._forecasts.learn(window.start)
         await self._plan(window.start)
         await self._dispatch(window.start)
 
@@ -372,3 +385,4 @@ class ControlledRun:
 
     async def _fit(self, now: datetime) -> None:
         self._forecasts.fit(now)
+        self._forecasts.learn(now)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import structlog
@@ -19,6 +19,7 @@ import structlog
 from ems.demo.inprocess import SimulationBus
 from ems.demo.recorder import DerivedColumns, HalfHourRecorder
 from ems.demo.start import HISTORY_META
+from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Estate
 from ems.domain.forecasts import FloatArray
 from ems.domain.points import DeviceClass, PointId
@@ -41,6 +42,8 @@ log = structlog.get_logger()
 SAMPLE_S = 300
 SETTLE_DAYS = 2
 """Days before the first recorded one, so that rooms and tanks forget how they began."""
+METER_DAYS = 90
+"""Days of household meters before a demonstration's history."""
 SILENT_REASON = "Sensor silent; a visit to replace it is booked."
 """Why the planted silent sensor is out of service."""
 
@@ -59,12 +62,16 @@ class HistorySpan:
         Hours between plans.
     raw_h
         Hours before the start for which samples are kept as raw readings too.
+    meter_days
+        Days before all that for which the homes' meters alone were read, as a landlord has
+        them from before: something to learn household load from.
     """
 
     thermostat_days: int = 8
     planned_days: int = 28
     plan_every_h: int = 12
     raw_h: int = 24
+    meter_days: int = 0
 
     @property
     def days(self) -> int:
@@ -73,9 +80,12 @@ class HistorySpan:
 
     @classmethod
     def of_days(cls, days: int) -> HistorySpan:
-        """Return a span of so many days; the first eight are under thermostats."""
-        thermostat_days = min(days, cls().thermostat_days)
-        return cls(thermostat_days=thermostat_days, planned_days=days - thermostat_days)
+        """Return a span of so many days; the first eight are under thermostats.
+
+        Three months of meters alone lie before them.
+        """
+        own = min(days, cls().thermostat_days)
+        return cls(thermostat_days=own, planned_days=days - own, meter_days=METER_DAYS)
 
 
 class HistoryMaker:
@@ -146,11 +156,33 @@ class HistoryMaker:
                 pending = []
                 progress((number + 1) / slots)
         self._store.add_rollups(pending)
+        self._read_meters_before()
         self._forecasts.fit(self._until)
         self._look_after_people()
         detail = {"days": self._span.days, "planned_days": self._span.planned_days}
         self._store.log([LogEntry(self._until, "history_made", "estate", detail)])
         self._store.set_meta(HISTORY_META, self._until.isoformat())
+
+    def _read_meters_before(self) -> None:
+        """Keep the household load of the months before, as far as the consumption reaches."""
+        points = [
+            PointId(home.meter.device_id, "household_power_w") for home in self._estate.dwellings()
+        ]
+        for back in range(self._span.meter_days + 1):
+            day = self._begin.date() - timedelta(days=back)
+            try:
+                means = self.simulation.household_means_w(day)
+            except InvalidInputError:
+                return
+            first = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            self._store.add_rollups(
+                [
+                    Rollup(point, first + slot * HALF_HOUR, value, value, value, 1.0)
+                    for slot, row in enumerate(means.tolist())
+                    for point, value in zip(points, row, strict=True)
+                    if first + slot * HALF_HOUR < self._begin
+                ]
+            )
 
     def _look_after_people(self) -> None:
         """Put planted silent sensors out of service, as an operator would; raise flags."""

@@ -32,6 +32,10 @@ class AlarmKind(StrEnum):
     """The store cannot be written, or its disk is nearly full."""
     PROCESS_SILENT = "process_silent"
     """A process has given no sign of life."""
+    FORECAST_DRIFT = "forecast_drift"
+    """Forecasts were worse than last week's values for two weeks."""
+    FORECAST_COVERAGE = "forecast_coverage"
+    """What came lay outside the forecasts' range too often for two weeks."""
 
 
 class AlarmState(StrEnum):

@@ -51,3 +51,95 @@ class Forecast:
     def quantile(self, level: float) -> Any:
         """Return the values at ``level``; `KeyError` where it was not forecast."""
         return self.quantiles[level]
+
+
+ISSUED = "issued"
+"""Stands for whatever was issued, beside the candidates themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One candidate's forecast held against what came; sums over its scored half-hours.
+
+    Attributes
+    ----------
+    target, subject, candidate, issued_at
+        Which forecast, and by whom; `ISSUED` for what was issued.
+    points
+        Half-hours with an actual and a value a week or two before.
+    error, naive_error
+        Absolute error of the median, and of the value a week or two before [unit of the target].
+    inside
+        Points within P10 to P90.
+    came, expected
+        Actuals, and means forecast [unit of the target].
+    loss
+        Pinball loss, mean over the levels [unit of the target].
+    """
+
+    target: str
+    subject: str
+    candidate: str
+    issued_at: datetime
+    points: int
+    error: float
+    naive_error: float
+    inside: int
+    came: float
+    expected: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whose forecast of one quantity is issued, and how that has gone lately.
+
+    Attributes
+    ----------
+    target, subject
+        Which quantity.
+    candidate
+        Whose forecast is issued where it can be made.
+    since
+        Since when, estate time, UTC.
+    fell_back
+        Whether it stands in for a better kind of model that did worse lately.
+    points
+        Half-hours that the figures below rest on; 0 where nothing was judged yet.
+    ratio
+        Error of the median to that of the value a week before [-].
+    coverage
+        Share of actuals within P10 to P90 [-].
+    drifted, coverage_lost
+        Whether either is out of bounds.
+    """
+
+    target: str
+    subject: str
+    candidate: str
+    since: datetime
+    fell_back: bool = False
+    points: int = 0
+    ratio: float = 0.0
+    coverage: float = 0.0
+    drifted: bool = False
+    coverage_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredIssue:
+    """All that was issued at one instant, to be scored or scored.
+
+    Attributes
+    ----------
+    issued_at
+        Estate time, UTC.
+    done
+        Whether the time it speaks of has passed and it was scored.
+    scores
+        One a quantity and candidate; empty until then.
+    """
+
+    issued_at: datetime
+    done: bool = False
+    scores: tuple[Scored, ...] = ()

@@ -171,9 +171,19 @@ class DayMaker:
         total[even] = 1.0
         return (shape * (mean / total)[:, None]).ravel(), above, cosine, azimuth
 
+    def household_means_w(self, day: date) -> FloatArray:
+        """Return the homes' real household power by half-hours of ``day`` (UTC), (48, homes) [W].
+
+        Raises
+        ------
+        InvalidInputError
+            Where the consumption does not reach this day.
+        """
+        return self._consumption.day(day, self._columns) * 2.0
+
     def _household(self, day: date, rng: np.random.Generator) -> FloatArray:
         """Spread each half-hour's real energy over its minutes; its sum is kept."""
-        mean_w = self._consumption.day(day, self._columns) * 2.0
+        mean_w = self.household_means_w(day)
         floor = np.minimum(mean_w, 0.8 * np.percentile(mean_w, 10, axis=0))
         shape = rng.gamma(1.4, 1.0, (48, 30, mean_w.shape[1]))
         shape /= shape.mean(axis=1, keepdims=True)

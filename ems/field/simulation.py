@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -208,6 +208,10 @@ class EstateSimulation:
             counters["landlord_import"] += np.maximum(landlord, 0.0) * kwh
             counters["landlord_export"] += np.maximum(-landlord, 0.0) * kwh
             counters["generated"] += pv_w * kwh
+
+    def household_means_w(self, day: date) -> FloatArray:
+        """Return what homes used beside heat pumps by half-hours of ``day``, (48, homes) [W]."""
+        return self._days.household_means_w(day)
 
     def values(self) -> FloatArray:
         """Return the value of every point in `point_ids` now, shape (points,); a copy.

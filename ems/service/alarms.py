@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 import structlog
 
+from ems.alarms.forecast_rules import judge_forecasts
 from ems.alarms.rules import FieldFacts, Judged, PowerSample, RoomSample, judge_field
 from ems.alarms.service_rules import (
     GuardAction,
@@ -28,6 +29,7 @@ from ems.alarms.service_rules import (
 from ems.domain.alarms import Cause
 from ems.domain.errors import HearthError
 from ems.domain.estate import Dwelling, Estate
+from ems.domain.forecasts import Standing
 from ems.domain.outages import Outage
 from ems.domain.points import PointId
 from ems.domain.ports import Store
@@ -53,6 +55,7 @@ WEB = "web"
 WEB_SILENT_WALL_S = 60.0
 """However fast estate time runs, the pages are not called silent before this [wall s]."""
 _PRUNE_EVERY = timedelta(days=1)
+_LOOK_AT_FORECASTS = timedelta(minutes=30)
 
 OnStoreTrouble = Callable[[Cause, datetime], None]
 """Tells people of trouble that the store itself cannot keep."""
@@ -158,6 +161,9 @@ class ControlWatch(_Watch):
         self._wishes = wishes
         self._rooms: dict[str, deque[RoomSample]] = {}
         self._imports: dict[str, deque[PowerSample]] = {}
+        self._block_of = {home.id: home.block_id for home in estate.dwellings()}
+        self._forecasts = Judged()
+        self._forecasts_at: datetime | None = None
 
     def _judge(self, now: datetime, open_keys: frozenset[str]) -> Judged:
         if not self._rooms:
@@ -185,7 +191,16 @@ class ControlWatch(_Watch):
             },
             open_keys=open_keys,
         )
-        return judge_field(self._estate, facts) | self._process(GUARD, now)
+        field = judge_field(self._estate, facts)
+        return field | self._process(GUARD, now) | self._judge_forecasts(now)
+
+    def _judge_forecasts(self, now: datetime) -> Judged:
+        """Judge forecasts by how they stand; they are scored every few hours at most."""
+        if self._forecasts_at is None or now - self._forecasts_at >= _LOOK_AT_FORECASTS:
+            standings = [kept.record for kept in self._store.all_kept(Standing)]
+            self._forecasts = judge_forecasts(standings, self._block_of)
+            self._forecasts_at = now
+        return self._forecasts
 
     def _sample(self, snapshot: Snapshot) -> None:
         now = snapshot.taken_at

@@ -19,6 +19,7 @@ from ems.service.commanding import release_all
 from ems.service.crediting import Crediting
 from ems.service.dispatching import Dispatcher
 from ems.service.events import open_desk
+from ems.service.fits import BackgroundFits, Fits
 from ems.service.forecasting_job import ForecastJob
 from ems.service.guard import CONTROL
 from ems.service.holes import HoleLedger
@@ -84,6 +85,8 @@ class Control:
         Counts the bus's writes for good; ``None`` where nothing wears out.
     holes
         Keeps what devices refuse; ``None`` where that is forgotten at the end.
+    fits
+        Where household load is learnt; ``None`` forecasts it by habits alone.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Control:
         *,
         ledger: WriteLedger | None = None,
         holes: HoleLedger | None = None,
+        fits: Fits | None = None,
     ) -> None:
         self._ledger = ledger
         self._holes = holes
@@ -103,7 +107,7 @@ class Control:
         self._bus = bus
         self.image = ProcessImage(store.latest())
         self._poller = Poller(estate, bus, store, self.image)
-        self._forecasts = ForecastJob(estate, store, weather)
+        self._forecasts = ForecastJob(estate, store, weather, fits)
         self.charge = InCharge(estate, store)
         self.events = open_desk(estate, store)
         self._plans = PlanJob(
@@ -191,8 +195,9 @@ class Control:
             log.exception("planning_failed")
 
     async def housekeep(self, now: datetime) -> None:
-        """Fit homes; delete raw readings, forecasts and plans that are old."""
+        """Fit homes, begin to learn loads; delete readings, forecasts and plans that are old."""
         await asyncio.to_thread(self._forecasts.fit, now)
+        await asyncio.to_thread(self._forecasts.learn, now)
         before = now - timedelta(days=self._estate.control.raw_retention_days)
         raw = await asyncio.to_thread(self._store.prune, before)
         issued = await asyncio.to_thread(self._store.prune_issued, before)
@@ -209,6 +214,7 @@ class Control:
         await self.roll_up(now)
         if await asyncio.to_thread(self._forecasts.fit_is_due, now):
             await asyncio.to_thread(self._forecasts.fit, now)
+        await asyncio.to_thread(self._forecasts.learn, now)
         await self.move_events(now)
         await self.plan(now)
         await self.dispatch(now)
@@ -227,6 +233,10 @@ class Control:
             Job("housekeep", HOUSEKEEPING_PERIOD_S, self.housekeep, HOUSEKEEPING_OFFSET_S),
             Job("people", PEOPLE_PERIOD_S, self.look_after_people, PEOPLE_OFFSET_S),
         ]
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        self._forecasts.close()
 
     async def hand_back(self, now: datetime) -> None:
         """Release every device that is under a command."""
@@ -254,8 +264,15 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
         ledger = WriteLedger(store)
         holes = HoleLedger(store)
         bus = open_bus(estate, ledger, clock=clock, holes=holes)
-        weather = open_weather(estate)
-        control = Control(estate, store, bus, weather, ledger=ledger, holes=holes)
+        control = Control(
+            estate,
+            store,
+            bus,
+            open_weather(estate),
+            ledger=ledger,
+            holes=holes,
+            fits=BackgroundFits(),
+        )
         alarms = control_alarms(estate, store, control.image, state_dir, control.charge.wishes)
         scheduler = schedule([*control.jobs(), alarms], clock)
         started = {"dry_run": True} if estate.control.dry_run else {}
@@ -272,6 +289,7 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
             scheduler.shutdown(wait=False)
         else:
             starting.cancel()
+        control.close()
         await control.hand_back(clock.now())
         await bus.close()
         store.close()

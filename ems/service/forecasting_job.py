@@ -1,7 +1,8 @@
-"""The forecast job: roll-ups and weather in, forecasts into the store; the nightly fit."""
+"""The forecast job: roll-ups and weather in, forecasts into the store; the nightly fits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -12,14 +13,17 @@ from ems.domain.forecasts import Forecast
 from ems.domain.ports import Store
 from ems.domain.thermal import ThermalEstimate
 from ems.domain.time import HALF_HOUR_S, floor_to
+from ems.service.fits import Fits
+from ems.service.forecast_quality import QualityDesk
+from ems.service.learning import Learner
+from forecasting.candidates import Candidates
+from forecasting.issue import block_candidates, home_candidates, issue
 from forecasting.run import (
     HISTORY_DAYS,
     Setting,
-    block_points,
     estimate_thermal,
-    forecast_block,
-    forecast_homes,
-    home_points,
+    free_heat,
+    points_of,
     thermal_points,
 )
 from forecasting.weather import WeatherProvider
@@ -31,19 +35,25 @@ FIT_DAYS = 28
 
 
 class ForecastJob:
-    """Makes forecasts of every home and block, and fits homes once a day.
+    """Makes forecasts of every home and block, fits homes and learns from them once a day.
 
     Parameters
     ----------
     estate, store, weather
         What to forecast, where history lies and forecasts go, and the sky.
+    fits
+        Where models of household load are learnt; ``None`` forecasts by habits alone.
     """
 
-    def __init__(self, estate: Estate, store: Store, weather: WeatherProvider) -> None:
+    def __init__(
+        self, estate: Estate, store: Store, weather: WeatherProvider, fits: Fits | None = None
+    ) -> None:
         self._estate = estate
         self._store = store
         self._weather = weather
         self._steps = int(estate.control.plan_horizon_s // HALF_HOUR_S) + 1
+        self._quality = QualityDesk(estate, store)
+        self._learner = None if fits is None else Learner(estate, store, fits, self._steps)
 
     def run(self, now: datetime) -> list[Forecast]:
         """Forecast everything from what is known at ``now``, keep it and return it."""
@@ -52,18 +62,50 @@ class ForecastJob:
         weather = self._weather.issue(now, self._steps)
         sky = self._weather.observed(start, now)
         estimates = self._store.estimates()
+        rollups = {
+            block.id: self._store.rollups(points_of(block), start, floor_to(now))
+            for block in self._estate.blocks
+        }
+        learnt, missing = self._learnt(rollups, setting, weather, sky)
+        standings = self._quality.standings()
+        candidates: Candidates = {}
         made: list[Forecast] = list(weather.values())
         for block in self._estate.blocks:
-            points = [point for home in block.dwellings for point in home_points(home)]
-            points += [point for point in block_points(block) if point not in points]
-            rollups = self._store.rollups(points, start, floor_to(now))
-            homes = forecast_homes(block.dwellings, rollups, weather, setting, estimates)
-            made += homes
-            made += forecast_block(
-                block, rollups, weather, setting, observed_weather=sky, homes=homes
+            own = rollups[block.id]
+            of_homes = home_candidates(block.dwellings, own, setting, learnt)
+            homes = issue(of_homes, standings, missing)
+            loads = [one for one in homes if one.target == "load_w"]
+            homes += free_heat(block.dwellings, own, weather, setting, estimates, loads)
+            of_block = block_candidates(
+                block, own, weather, setting, observed_weather=sky, homes=homes, learnt=learnt
             )
+            made += homes + issue(of_block, standings, missing)
+            candidates |= of_homes | of_block
         self._store.add_forecasts(made)
+        if self._quality.mark(candidates, now):
+            self._quality.settle(now)
         return made
+
+    def _learnt(
+        self,
+        rollups: Mapping[str, pd.DataFrame],
+        setting: Setting,
+        weather: Mapping[str, Forecast],
+        sky: pd.DataFrame,
+    ) -> tuple[list[Forecast], str]:
+        if self._learner is None:
+            return [], ""
+        return self._learner.forecasts(rollups, setting, weather, sky)
+
+    def learn(self, now: datetime) -> None:
+        """Begin to learn household load anew from what is known at ``now``."""
+        if self._learner is not None:
+            self._learner.begin(now, self._weather)
+
+    def close(self) -> None:
+        """End a fit that is under way."""
+        if self._learner is not None:
+            self._learner.close()
 
     def fit(self, now: datetime) -> list[ThermalEstimate]:
         """Fit every home's thermal model from its last weeks, keep and return the estimates."""
