@@ -1,10 +1,10 @@
 """A home's model learnt from its own readings: many steps ahead, shrunk to a prior.
 
-Overlapping stretches of two days are simulated with (13); what a stretch starts from (air,
+Overlapping stretches of two days are simulated with (20); what a stretch starts from (air,
 mass, and a constant that stands for wind and visitors) is fitted with it. The parameters
 ``z`` (logarithms) minimise
 
-    sum_i w_i r_i(z)² / sigma² + sum_j ((z_j - z0_j) / s_j)²                             (14)
+    sum_i w_i r_i(z)² / sigma² + sum_j ((z_j - z0_j) / s_j)²                             (21)
 
 with simulation errors ``r`` of all steps up to two days ahead, weights that forget and count
 overlap and memory of the errors only once, and the prior's ``z0, s``. All that enters
@@ -39,7 +39,7 @@ FORGETTING_D = 21.0
 MEMORY = 24.0
 """Half-hours over which a simulation error tells only once."""
 ERROR_FLOOR_K = 0.12
-"""No home follows (13) more closely than this [K]: keeps intervals honest."""
+"""No home follows (20) more closely than this [K]: keeps intervals honest."""
 COLUMNS = ("room_c", "outdoor_c", "heat_w", "sun_w_m2")
 SHARED = 2 + len(HARMONICS)
 OWN = 3

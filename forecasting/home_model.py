@@ -3,7 +3,7 @@
 Three states: room ``T`` [°C], mass ``M`` [°C] (walls, a heated floor) and the heat ``E`` that
 the emitters give off [W]::
 
-    Ca dT/dt = U (T_out - T) + X (M - T) + s E + F + r A G + d                          (13)
+    Ca dT/dt = U (T_out - T) + X (M - T) + s E + F + r A G + d                          (20)
     Cm dM/dt = X (T - M) + (1 - s) E + (1 - r) A G
      l dE/dt = Q - E
 
@@ -26,7 +26,7 @@ STATES = 3
 INPUTS = 4
 """Heat [W], outdoor temperature [°C], gains to the air [W], gains to the mass [W]."""
 SUN_TO_AIR = 0.3
-"""r in (13) where there is a mass [-]."""
+"""r in (20) where there is a mass [-]."""
 HARMONICS = (1.0, 1.0, 2.0, 2.0)
 """Cycles a day of the daily course of free heat: cosine and sine each."""
 DRIFT_W_PER_SQRT_H = 40.0
@@ -37,7 +37,7 @@ ROOM_NOISE_K = 0.06
 
 @dataclass(frozen=True, slots=True)
 class HomeModel:
-    """Parameters of (13), and how well they are known.
+    """Parameters of (20), and how well they are known.
 
     Attributes
     ----------

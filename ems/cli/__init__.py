@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alarms": ("ems.cli.alarms", "alarms"),
     "readings": ("ems.cli.readings", "readings"),
     "plan": ("ems.cli.plan", "plan"),
+    "control": ("ems.cli.control", "control"),
     "forecast": ("ems.cli.forecast", "forecast"),
     "credits": ("ems.cli.credits", "credits"),
     "flags": ("ems.cli.flags", "flags"),

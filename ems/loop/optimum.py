@@ -3,7 +3,7 @@
 With the room's response to each step's heat, ``T = T_free + G q``, over steps ``k`` of ``h``
 hours::
 
-    min  sum h (p+ m - p- e) + wear h b-  - v E                                       (15)
+    min  sum h (p+ m - p- e) + wear h b-  - v E                                       (22)
          + sum h (D below + D above) + B under
     with m - e = base - pv + sum_i q_i / cop_i + b+ - b-
          T + below >= lower, T - above <= upper, T + under >= floor
@@ -102,7 +102,7 @@ def solve(
     battery: HomeBattery | None = None,
     soc: float = 0.5,
 ) -> Optimum | None:
-    """Return the optimum of (15), or ``None`` where HiGHS finds none (it always should)."""
+    """Return the optimum of (22), or ``None`` where HiGHS finds none (it always should)."""
     count = len(outlook.start)
     hours = outlook.step_h
     given = model_inputs(model, outlook, unexplained_w)
