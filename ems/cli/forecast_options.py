@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ import click
 import pandas as pd
 
 from ems.domain.errors import InvalidInputError
+from ems.domain.holidays import bank_holidays, set_right
 from forecasting.calendar import Calendar
 from forecasting.meters import Columns, Meters, read_table, regular
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from ems.cli.forecast_weather import GivenWeather
 
 DEFAULTS = Columns()
+PLACES = {"Europe/London": "GB-ENG"}
+"""Zone → whose bank holidays stand where none are named."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -41,8 +45,9 @@ def meter_options(function: F) -> F:
         ),
         click.option(
             "--holidays",
-            type=click.Path(path_type=Path),
-            help="Bank holidays: YAML as for an estate, or CSV with dates in its first column.",
+            help="Bank holidays: of a country or a part of it, such as GB-ENG; or a file: YAML as "
+            "for an estate, or CSV with dates in its first column; or none.  [default: GB-ENG "
+            "for homes in Europe/London, else none]",
         ),
         click.option(
             "--weather",
@@ -66,7 +71,8 @@ def read_meters(data: Path, of_file: dict[str, Any]) -> tuple[Meters, Calendar]:
     zone = zone_of(of_file["zone"], "--zone")
     zone_of(of_file["times_in"], "--times-in")
     meters = regular(read_table(data, names), columns, of_file["times_in"])
-    return meters, Calendar.of(zone, holidays_of(of_file["holidays"]))
+    days, notes = holidays_of(of_file["holidays"], zone)
+    return replace(meters, notes=(*meters.notes, *notes)), Calendar.of(zone, days)
 
 
 def zone_of(name: str, option: str) -> ZoneInfo:
@@ -82,14 +88,32 @@ def zone_of(name: str, option: str) -> ZoneInfo:
         ) from error
 
 
-def holidays_of(path: Path | None) -> frozenset[date]:
-    """Return bank holidays of a file; none without one."""
-    if path is None:
-        return frozenset()
+def holidays_of(given: str | None, zone: ZoneInfo) -> tuple[frozenset[date], tuple[str, ...]]:
+    """Return bank holidays of a place or a file, and notes about dates set right.
+
+    Where nothing is given, those of England stand for homes on London time.
+    """
+    place = PLACES.get(zone.key)
+    if given is None:
+        return (bank_holidays(place) if place else frozenset()), ()
+    path = Path(given)
+    if given.lower() == "none":
+        return frozenset(), ()
     if path.suffix in {".yaml", ".yml"}:
         from ems.settings.sources import read_holidays
 
-        return read_holidays(path)
+        days = read_holidays(path)
+    elif path.suffix or path.exists():
+        days = _dates_of(path)
+    else:
+        return bank_holidays(given), ()
+    if place is None or not days:
+        return days, ()
+    return set_right(days, bank_holidays(place, range(min(days).year, max(days).year + 1)))
+
+
+def _dates_of(path: Path) -> frozenset[date]:
+    """Return the dates in a CSV file's first column."""
     try:
         column = pd.read_csv(path).iloc[:, 0]
         days = pd.to_datetime(column, format="%Y-%m-%d")
@@ -98,9 +122,10 @@ def holidays_of(path: Path | None) -> frozenset[date]:
             f"the holidays cannot be read: {error}",
             field="--holidays",
             value=str(path),
-            remedy="Give a CSV file whose first column holds dates as 2013-12-25.",
+            remedy="Give a place such as GB-ENG, or a CSV file whose first column holds dates as "
+            "2013-12-25.",
         ) from error
-    return frozenset(day.date() for day in days)
+    return frozenset(day.date() for day in days.dropna())
 
 
 def read_weather_of(of_file: dict[str, Any]) -> GivenWeather | None:
