@@ -5,17 +5,54 @@ Limits that have a price at which they give way are judged by :mod:`controllers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from controllers.evaluation import Decision, battery_energy, running, tank_heat
 from controllers.stacked import Stacked
+from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
+from ems.domain.plans import Schedule
 
 NEAR_KW = 1e-4
 NEAR_KWH = 1e-3
 NEAR_SHARE = 1e-4
+
+
+def decided(model: Stacked, schedule: Schedule) -> Decision:
+    """Return what a plan decides.
+
+    Raises
+    ------
+    InvalidInputError
+        Where its homes are not those of the problem.
+    """
+    problem = model.problem
+    if [home.dwelling_id for home in schedule.homes] != [
+        home.dwelling_id for home in problem.homes
+    ]:
+        raise InvalidInputError(
+            "the plan is of other homes than the problem",
+            field="homes",
+            value=len(schedule.homes),
+            remedy="Give the plan that was made for this problem.",
+        )
+    idle = np.zeros(model.steps)
+
+    def gathered(name: str, rows: Iterable[int]) -> FloatArray:
+        values = [getattr(schedule.homes[int(row)], name) for row in rows]
+        kept = [idle if each is None else each for each in values]
+        return np.array(kept, dtype=np.float64).reshape(len(kept), model.steps)
+
+    everyone, tanks = range(model.homes), model.tanks
+    return Decision(
+        heat_kw=gathered("heat_w", everyone) / 1000.0,
+        battery_kw=idle if schedule.battery is None else schedule.battery.power_w / 1000.0,
+        on=gathered("on", everyone) if np.any(model.pumps.discrete) else None,
+        pump_kw=gathered("tank_heat_w", tanks.rows) / 1000.0 if tanks.count else None,
+        backup_kw=gathered("backup_w", tanks.rows) / 1000.0 if tanks.count else None,
+    )
 
 
 def faults(model: Stacked, decision: Decision) -> tuple[str, ...]:

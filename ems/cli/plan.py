@@ -1,4 +1,4 @@
-"""``ems plan``: the plans in force."""
+"""``ems plan``: the plans in force, and planning from files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from ems.cli.estate import estate_clock, open_estate, open_existing_store
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
+from ems.cli.plan_files import generate, schema, solve
 from ems.domain.errors import InvalidInputError
 from ems.domain.plans import Schedule
 from ems.domain.time import steps
@@ -17,6 +18,11 @@ from ems.domain.time import steps
 @click.group()
 def plan() -> None:
     """Plans: what each home and battery is to do, and why."""
+
+
+plan.add_command(solve)
+plan.add_command(generate)
+plan.add_command(schema)
 
 
 def _starts(schedule: Schedule) -> list[Any]:

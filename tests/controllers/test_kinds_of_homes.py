@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controllers.checking import faults
+from controllers.checking import decided, faults
 from controllers.evaluation import Decision, evaluate
 from controllers.fallback import fallback_schedule, thermostat_decision
 from controllers.generate import Kind, generate
@@ -18,34 +18,19 @@ from controllers.reading import decision_of
 from controllers.stacked import stack
 from ems.domain.errors import InvalidInputError
 from ems.domain.heating import FabricProblem, HygieneProblem, PumpProblem, TankProblem
-from ems.domain.plans import Schedule, SchedulingProblem
 
 J = 3.6e6
-
-
-def decided(problem: SchedulingProblem, schedule: Schedule) -> Decision:
-    """A plan as the decision that it is made of."""
-    model = stack(problem)
-    tanks = [schedule.homes[int(row)] for row in model.tanks.rows]
-    shape = (len(tanks), model.steps)
-    on = [np.zeros(model.steps) if home.on is None else home.on for home in schedule.homes]
-    return Decision(
-        np.array([home.heat_w for home in schedule.homes]) / 1e3,
-        np.zeros(model.steps) if schedule.battery is None else schedule.battery.power_w / 1e3,
-        np.array(on) if np.any(model.pumps.discrete) else None,
-        np.array([home.tank_heat_w for home in tanks]).reshape(shape) / 1e3,
-        np.array([home.backup_w for home in tanks]).reshape(shape) / 1e3,
-    )
 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_plans_of_every_class_do_what_they_say_and_beat_own_thermostats(kind):
     problem = generate(4, 24, 7, kind)
     schedule = HighsPlanner(None).plan(problem, 0.7)
-    model, decision = stack(problem), decided(problem, schedule)
+    model = stack(problem)
+    decision = decided(model, schedule)
     own = fallback_schedule(problem)
     assert faults(model, decision) == ()
-    assert faults(model, decided(problem, own)) == ()
+    assert faults(model, decided(model, own)) == ()
     assert evaluate(model, decision).objective_gbp == pytest.approx(schedule.objective_gbp)
     assert schedule.bound_gbp <= schedule.objective_gbp <= own.objective_gbp
     assert own.bound_gbp <= schedule.bound_gbp
@@ -238,7 +223,7 @@ def test_a_due_legionella_cycle_is_done_in_time_by_the_backup_heater(lab):
     assert any(hot[k] and hot[k + 1] for k in range(7))
     assert np.all(home.tank_heat_w[home.tank_wh > 7001] == 0)
     assert schedule.gave_way == ()
-    assert faults(stack(problem), decided(problem, schedule)) == ()
+    assert faults(stack(problem), decided(stack(problem), schedule)) == ()
     own = {gave.limit for gave in fallback_schedule(problem).gave_way}
     assert not own & {"legionella cycle", "hot water"}
 
@@ -254,7 +239,7 @@ def test_a_cycle_that_nothing_can_reach_is_named(lab):
 def test_a_tank_that_is_hotter_than_the_pump_reaches_is_left_to_cool(lab):
     problem = tank_problem(lab, energy_wh=9500.0)
     schedule = HighsPlanner(None).plan(problem, 10.0)
-    assert faults(stack(problem), decided(problem, schedule)) == ()
+    assert faults(stack(problem), decided(stack(problem), schedule)) == ()
     assert schedule.homes[0].tank_wh[0] == pytest.approx((9500 + 5e4) * np.exp(-0.01) - 5e4, abs=1)
 
 
@@ -273,7 +258,8 @@ def test_a_home_uses_its_own_sun_before_it_sells_it(lab):
     block = lab.problem(homes=0, steps=steps, step_s=3600.0, battery=False, pooled=False)
     problem = replace(block, homes=(home,))
     schedule = HighsPlanner(None).plan(problem, 5.0)
-    model, decision = stack(problem), decided(problem, schedule)
+    model = stack(problem)
+    decision = decided(model, schedule)
     assert schedule.bound_gbp == pytest.approx(schedule.objective_gbp, abs=1e-6)
     used = schedule.homes[0].power_w
     assert used[1:3].sum() > 1.5 * (used[0] + used[3])
