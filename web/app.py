@@ -15,6 +15,8 @@ from werkzeug.exceptions import HTTPException
 from ems.domain.estate import Estate
 from ems.domain.ports import Store
 from ems.domain.time import Clock
+from ems.service.guard import CONTROL
+from ems.service.starting import runs_dry
 from ems.store.accounts import Accounts
 from web import format, svg
 from web.account import blueprint as account_pages
@@ -24,6 +26,7 @@ from web.alarms import blueprint as alarm_pages
 from web.audit import ViewLog
 from web.comfort import blueprint as comfort_pages
 from web.events import blueprint as event_pages
+from web.forecasts import blueprint as forecast_pages
 from web.health import blueprint as health_probe
 from web.holds import blueprint as hold_pages
 from web.my_flags import blueprint as my_pages
@@ -96,6 +99,7 @@ def create_app(
     limit_requests(app)
     app.register_blueprint(comfort_pages)
     app.register_blueprint(hold_pages)
+    app.register_blueprint(forecast_pages)
     limit_sign_in(app, "account.sign_in")
     _teach_templates(app, estate)
     app.register_error_handler(CSRFError, _expired_form)
@@ -131,6 +135,7 @@ def _teach_templates(app: Flask, estate: Estate) -> None:
         signed_in = current_user.user if current_user.is_authenticated else None
         return {
             "estate": estate,
+            "dry_run": signed_in is not None and runs_dry(site().store, estate, CONTROL),
             "now": site().now(),
             "signed_in": signed_in,
             "is_refresh": is_refresh(),

@@ -260,7 +260,7 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
     """
     with only_one(state_dir, CONTROL):
         stop = stop_on_signals()
-        note_start(store, CONTROL, clock.now())
+        note_start(store, CONTROL, clock.now(), dry_run=estate.control.dry_run)
         ledger = WriteLedger(store)
         holes = HoleLedger(store)
         bus = open_bus(estate, ledger, clock=clock, holes=holes)

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
+from ems.domain.estate import Estate
 from ems.domain.ports import Heartbeat, Store
 
 READY_WITHIN_S = 120.0
@@ -20,18 +21,25 @@ READY_WITHIN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """That a process began to start, in estate and in wall time."""
+    """That a process began to start, in estate and in wall time; ``dry_run``: to write nothing."""
 
     process: str
     at: datetime
     wall_s: float
     pid: int
+    dry_run: bool = False
 
 
-def note_start(store: Store, process: str, now: datetime) -> None:
+def note_start(store: Store, process: str, now: datetime, *, dry_run: bool = False) -> None:
     """Record that this process begins to start as ``process``."""
-    note = Started(process, now, time.time(), os.getpid())
+    note = Started(process, now, time.time(), os.getpid(), dry_run)
     store.keep(note, key=process, subject=process, at=now)
+
+
+def runs_dry(store: Store, estate: Estate, process: str) -> bool:
+    """Tell whether ``process`` writes nothing: by its last start, else by the configuration."""
+    kept = store.kept(Started, process)
+    return estate.control.dry_run if kept is None else kept.record.dry_run
 
 
 def is_starting(store: Store, process: str, beat: Heartbeat | None) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from ems.domain.credits import TenantCredit
 from ems.domain.points import PointId
 from ems.domain.readings import Quality, Reading
+from ems.service.starting import note_start
 
 OPERATOR_PAGES = [
     "/estate",
@@ -74,6 +75,26 @@ def test_the_demonstration_says_that_its_dates_are_simulated(world) -> None:
         assert "so are its dates. Here it is Tuesday 5 December 2023, 15:42" in words(
             world, who, path
         )
+
+
+def test_a_dry_run_says_on_every_page_that_nothing_is_written(make_world) -> None:
+    """What counts is how control was started last, on the command line or by configuration."""
+    trial = make_world(filled=False)
+    olive, tess = trial.client("olive"), trial.client("tess")
+    assert "Dry run" not in olive.get("/estate").text
+    note_start(trial.store, "control", trial.clock.now(), dry_run=True)
+    for path in ("/estate", "/estate/devices", "/estate/homes/A-07", "/estate/alarms"):
+        page = olive.get(path).text
+        assert "Dry run" in page and "Nothing is written to devices" in page, path
+    page = tess.get("/homes/A-07").text
+    assert "Hearth only watches for now" in page and "devices" not in banner(page)
+    assert "Dry run" not in trial.client().get("/sign-in").text
+    note_start(trial.store, "control", trial.clock.now())
+    assert "Dry run" not in olive.get("/estate").text
+
+
+def banner(page: str) -> str:
+    return page.split('class="app-dry"')[1].split("</div>", maxsplit=1)[0]
 
 
 def test_a_home_below_its_floor_is_never_all_is_well(make_world) -> None:
