@@ -113,6 +113,9 @@ class FileWeather:
         Of the error.
     error
         Its size.
+    issued_at
+        When a forecast in the table was issued: its band is that of the stated error at the
+        lead since then. Without it a forecast has no band.
     """
 
     def __init__(
@@ -125,7 +128,9 @@ class FileWeather:
         observed: bool = True,
         seed: int = 0,
         error: IssueError | None = None,
+        issued_at: datetime | None = None,
     ) -> None:
+        self._issued_at = issued_at
         self._seconds = epoch_s(pd.DatetimeIndex(hourly.index))
         self._outdoor = hourly["outdoor_c"].to_numpy(dtype=np.float64)
         self._irradiance = hourly["irradiance_w_m2"].to_numpy(dtype=np.float64)
@@ -173,10 +178,15 @@ class FileWeather:
             outdoor, irradiance = self._repeat(middle, now.timestamp(), gaps, outdoor, irradiance)
         if np.isnan(outdoor).any() or np.isnan(irradiance).any():
             return {}
+        band = self._error
+        if self._issued_at is not None:
+            band = IssueError()
+            age_h = (now - self._issued_at).total_seconds() / _HOUR_S
+            lead_h = np.clip(lead_h + max(age_h, 0.0), 0.0, MAX_LEAD_H)
         warm = self._noise(issue_hour, lead_h, self._error.outdoor_sd, 0)
         bright = self._noise(issue_hour, lead_h, self._error.irradiance_sd, 1)
-        relative = self._error.irradiance_sd(lead_h)
-        outdoor_sd = np.where(gaps, 3.0, self._error.outdoor_sd(lead_h))
+        relative = band.irradiance_sd(lead_h)
+        outdoor_sd = np.where(gaps, 3.0, band.outdoor_sd(lead_h))
         relative = np.where(gaps, 0.6, relative)
         top = 1.1 * clear_sky_w_m2(self._sun(middle))
         sunny = np.minimum(irradiance * np.exp(bright - relative**2 / 2), top)

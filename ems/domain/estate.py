@@ -376,12 +376,14 @@ class ControlRules:
 
 @dataclass(frozen=True, slots=True)
 class DataSources:
-    """Files the estate reads; each absolute, ``None`` where absent."""
+    """Files the estate reads, each absolute, and addresses; ``None`` where absent."""
 
     weather: Path | None = None
     carbon: Path | None = None
     weather_is_observed: bool = False
     """The weather file holds observations: forecasts are made from it with a stated error."""
+    weather_url: str | None = None
+    """Address of a weather service, in place of a file."""
 
 
 @dataclass(frozen=True, slots=True)

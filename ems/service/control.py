@@ -26,6 +26,7 @@ from ems.service.holes import HoleLedger
 from ems.service.image import ProcessImage
 from ems.service.in_charge import InCharge
 from ems.service.jobs import Job, schedule
+from ems.service.online_weather import OnlineWeather
 from ems.service.people import PeopleDesk
 from ems.service.planning import PlanJob
 from ems.service.polling import Poller
@@ -50,20 +51,26 @@ PLAN_OFFSET_S = 90.0
 RELEASE_SENTENCE = "Handed back to your heating's own control because our controller was stopped."
 
 
-def open_weather(estate: Estate) -> WeatherProvider:
+def open_weather(estate: Estate, store: Store | None = None) -> WeatherProvider:
     """Return the estate's weather provider.
+
+    A weather service needs ``store``, where its last answer is kept.
 
     Raises
     ------
     InvalidInputError
         Where the configuration names no weather.
     """
+    url = estate.sources.weather_url
+    if url is not None and store is not None:
+        place = estate.latitude, estate.longitude
+        return OnlineWeather(url, *place, subject=estate.id, store=store)
     path = estate.sources.weather
     if path is None:
         raise InvalidInputError(
             "the estate has no source of weather",
             field="data.weather",
-            remedy="Name a weather file in the configuration.",
+            remedy="Name a weather file or a weather service in the configuration.",
         )
     return FileWeather.from_file(
         path,
@@ -268,7 +275,7 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
             estate,
             store,
             bus,
-            open_weather(estate),
+            open_weather(estate, store),
             ledger=ledger,
             holes=holes,
             fits=BackgroundFits(),

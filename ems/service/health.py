@@ -11,9 +11,12 @@ from ems.domain.estate import Estate
 from ems.domain.points import PointId
 from ems.domain.ports import ActiveCommand, Store
 from ems.domain.setpoints import Applied, Deferred, Overtaken, SetpointRecord
+from ems.domain.weather import WeatherIssue
 from ems.service.guard import CONTROL, GUARD, control_is_silent
 from ems.service.outages import outages
 
+WEATHER_LATE_S = 6 * 3600.0
+"""An older weather forecast is a problem."""
 ONLINE_PERIODS = 3
 """A device is online while its last good reading is younger than this many polls."""
 
@@ -29,6 +32,9 @@ class Health:
     ----------
     devices_total, devices_online
         Devices in service, and those of them that gave a good value lately.
+    weather_age_s
+        Age of the last answer of the weather service; ``None`` where none came, or where
+        weather comes from a file.
     devices_out_of_service
         Devices that an operator has put out of service; not counted above.
     oldest_reading_s
@@ -53,6 +59,7 @@ class Health:
     problems: tuple[str, ...]
     offline: tuple[str, ...]
     devices_out_of_service: int = 0
+    weather_age_s: float | None = None
 
     @property
     def well(self) -> bool:
@@ -73,6 +80,7 @@ class Health:
             "devices_out_of_service": self.devices_out_of_service,
             "oldest_reading_s": _rounded(self.oldest_reading_s),
             "plan_age_s": _rounded(self.plan_age_s),
+            "weather_age_s": _rounded(self.weather_age_s),
             "setpoints_confirmed": self.setpoints_confirmed,
             "setpoints_active": self.setpoints_active,
             "problems": list(self.problems),
@@ -109,6 +117,13 @@ def _failing(store: Store, commands: Sequence[ActiveCommand], now: datetime) -> 
     ]
 
 
+def _weather_age_s(estate: Estate, store: Store, now: datetime) -> float | None:
+    if estate.sources.weather_url is None:
+        return None
+    last = store.kept(WeatherIssue, estate.id)
+    return None if last is None else (now - last.record.fetched_at).total_seconds()
+
+
 def health(estate: Estate, store: Store, now: datetime) -> Health:
     """Look at devices, plans, commands and processes at estate time ``now``."""
     rules = estate.control
@@ -135,6 +150,13 @@ def health(estate: Estate, store: Store, now: datetime) -> Health:
             problems.append(f"the plan of block {block.id} is {age_s / 60:.0f} minutes old")
     known = [age for age in plan_ages if age is not None]
 
+    weather_age_s = _weather_age_s(estate, store, now)
+    if estate.sources.weather_url is not None:
+        if weather_age_s is None:
+            problems.append("no weather forecast has come yet")
+        elif weather_age_s > WEATHER_LATE_S:
+            problems.append(f"the weather forecast is {weather_age_s / 3600:.0f} hours old")
+
     commands = store.active_commands()
     confirmed = sum(command.confirmed for command in commands)
     unconfirmed = _failing(store, commands, now)
@@ -160,4 +182,5 @@ def health(estate: Estate, store: Store, now: datetime) -> Health:
         problems=tuple(problems),
         offline=tuple(offline),
         devices_out_of_service=len(estate.devices) - len(serving),
+        weather_age_s=weather_age_s,
     )

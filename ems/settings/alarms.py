@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ems.domain.alarms import AlarmRules, SmtpServer
 from ems.settings.nodes import Node
-from ems.settings.quantities import Between, By, Identifier, Port, Text, Truth, refuse
+from ems.settings.quantities import (
+    Between,
+    By,
+    Identifier,
+    Port,
+    Text,
+    Truth,
+    WebAddressOf,
+    refuse,
+)
 
 _RULES = AlarmRules()
 _S_PER_MIN = 60.0
 _S_PER_H = 3600.0
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def _address(value: Any) -> str:
@@ -25,28 +32,10 @@ def _address(value: Any) -> str:
     return value
 
 
-def _web_address(value: Any) -> str:
-    remedy = "Write an https address; plain http only reaches this machine itself."
-    if not isinstance(value, str) or not value.isprintable() or " " in value:
-        raise refuse("this is not a web address", remedy)
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname
-        _ = parts.port
-    except ValueError:
-        raise refuse("this is not a web address", remedy) from None
-    if host is None or parts.scheme not in ("http", "https"):
-        raise refuse("this is not a web address", remedy)
-    if parts.scheme == "http" and host not in _LOCAL:
-        raise refuse("a webhook to another machine must use https", remedy)
-    if parts.username or parts.password:
-        remedy = "Take name and password out; messages are signed with HEARTH_WEBHOOK_KEY."
-        raise refuse("a webhook's address holds no password", remedy)
-    return value
-
-
 MailAddress = Annotated[str, By(_address)]
-WebAddress = Annotated[str, By(_web_address)]
+WebAddress = Annotated[
+    str, WebAddressOf("a webhook", "messages are signed with HEARTH_WEBHOOK_KEY")
+]
 
 
 class _Section(BaseModel):

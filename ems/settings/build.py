@@ -124,6 +124,7 @@ def _data(section: DataSection, folder: Path) -> DataSources:
         weather=None if section.weather is None else (folder / section.weather).resolve(),
         carbon=None if section.carbon is None else (folder / section.carbon).resolve(),
         weather_is_observed=section.weather_is_observed,
+        weather_url=section.weather_url,
     )
 
 

@@ -154,6 +154,12 @@ def _files(root: Node, folder: Path, sources: Sources) -> None:
     if data["weather_is_observed"].truth() is True and not data["weather"].exists:
         problem = "there is no weather file that could hold observations"
         data["weather_is_observed"].refuse(problem, "Name the file in weather, or say false.")
+    if data["weather_url"].exists:
+        if data["weather"].exists:
+            data["weather_url"].refuse("weather comes from a file already", "Name one of the two.")
+        if root["estate"]["demonstration"].truth() is True:
+            problem = "a demonstration lives in another time than a weather service"
+            data["weather_url"].refuse(problem, "Name a file in weather instead.")
     for name, tariff in root["tariffs"].entries():
         if tariff["kind"].text() == "dynamic":
             rates = _use(tariff["file"], folder, read_rates)

@@ -31,6 +31,7 @@ from ems.settings.quantities import (
     PowerKw,
     PriceP,
     RoomC,
+    ServiceAddress,
     StandingP,
     Text,
     TimeOfDay,
@@ -73,9 +74,14 @@ class EstateSection(Section):
 
 
 class DataSection(Section):
-    """Files with weather, carbon intensity and holidays."""
+    """Files with weather, carbon intensity and holidays, or where weather comes from."""
 
     weather: FilePath | None = Field(None, description="CSV of weather; may be gzipped.")
+    weather_url: ServiceAddress | None = Field(
+        None,
+        description="Address of a weather service that answers like Open-Meteo, in place of a "
+        "file; not for a demonstration.",
+    )
     weather_is_observed: Truth = Field(
         False, description="Whether the weather file holds observations instead of forecasts."
     )

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import PurePath
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 FAULT = "hearth"
 """Type of the errors raised here; their context carries the remedy."""
 
@@ -131,6 +133,37 @@ class By(Check):
         return self.read(value)
 
 
+@dataclass(frozen=True, slots=True)
+class WebAddressOf(Check):
+    """Accepts https addresses, and http ones of this machine; none with a password.
+
+    ``what`` has such an address; ``instead`` says how it is trusted without a password.
+    """
+
+    what: str
+    instead: str
+
+    def __call__(self, value: Any) -> str:
+        """Return ``value``, or raise."""
+        remedy = "Write an https address; plain http only reaches this machine itself."
+        if not isinstance(value, str) or not value.isprintable() or " " in value:
+            raise refuse("this is not a web address", remedy)
+        try:
+            parts = urlsplit(value)
+            host = parts.hostname
+            _ = parts.port
+        except ValueError:
+            raise refuse("this is not a web address", remedy) from None
+        if host is None or parts.scheme not in ("http", "https"):
+            raise refuse("this is not a web address", remedy)
+        if parts.scheme == "http" and host not in _LOCAL:
+            raise refuse(f"{self.what} on another machine must use https", remedy)
+        if parts.username or parts.password:
+            remedy = f"Take name and password out; {self.instead}."
+            raise refuse(f"the address of {self.what} holds no password", remedy)
+        return value
+
+
 def parse_time_of_day(value: Any) -> time:
     """Return the time of day that ``HH:MM`` means, or raise with a remedy."""
     match = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])", value) if _is_text(value) else None
@@ -204,6 +237,9 @@ Day = Annotated[date, By(parse_date)]
 Identifier = Annotated[str, By(_identifier)]
 Label = Annotated[str, By(_label)]
 FilePath = Annotated[PurePath, By(_file)]
+ServiceAddress = Annotated[
+    str, WebAddressOf("a weather service", "a key comes from HEARTH_WEATHER_KEY")
+]
 Truth = Annotated[bool, By(_truth)]
 Text = Annotated[str, By(_text)]
 UnitId = Annotated[int, Whole("a Modbus unit id", 1, 247)]

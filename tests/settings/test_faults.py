@@ -32,6 +32,35 @@ CASES: dict[str, tuple[Callable[[Site], None], str, str, str]] = {
         "not known",
         "Known here: demonstration, id, latitude",
     ),
+    "weather from a file and from a service": (
+        swap("  carbon: data", "  weather_url: https://weather.example.org/v1\n  carbon: data"),
+        "data.weather_url",
+        "from a file already",
+        "Name one of the two",
+    ),
+    "a weather service for a demonstration": (
+        swap(
+            "  weather: data/weather.csv.gz\n  weather_is_observed: true",
+            "  weather_url: https://weather.example.org/v1",
+        ),
+        "data.weather_url",
+        "lives in another time",
+        "Name a file",
+    ),
+    "a weather service without https": (
+        swap("  carbon: data", "  weather_url: http://weather.example.org/v1\n  carbon: data"),
+        "data.weather_url",
+        "a weather service on another machine must use https",
+        "plain http only reaches this machine",
+    ),
+    "a key in the address of a weather service": (
+        swap(
+            "  carbon: data", "  weather_url: https://me:key@weather.example.org/\n  carbon: data"
+        ),
+        "data.weather_url",
+        "holds no password",
+        "HEARTH_WEATHER_KEY",
+    ),
     "unknown section": (
         swap("\nproducts:", "\nproduce:"),
         "produce",
