@@ -14,6 +14,8 @@ OPERATOR = [
     "/estate/holds",
     "/estate",
     "/estate/blocks/A",
+    "/estate/blocks/A/forecasts",
+    "/estate/homes/A-07/forecasts",
     "/estate/blocks/B",
     "/estate/homes/A-07",
     "/estate/homes/B-20",
