@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.time import HALF_HOUR_S
@@ -19,6 +20,8 @@ from forecasting.interface import epoch_s
 
 LONGEST_YEARS = 20
 """A file that spans more has a wrong stamp in it."""
+MOST_CELLS = 500_000_000
+"""Half-hours of all homes that one file may hold [-]: 4 GB."""
 _FEW_DAYS = 14
 _STUCK_SHARE = 0.5
 """A home whose commonest value takes up more of its readings than this is noted."""
@@ -96,28 +99,31 @@ def instants(stamps: pd.Series[str], zone: str, option: str) -> tuple[pd.Datetim
     notes: list[str] = []
     if isinstance(stamps.dtype, pd.DatetimeTZDtype):
         return pd.DatetimeIndex(stamps).tz_convert("UTC"), notes
+    # Homes share their stamps: each different one is read once.
+    which, different = pd.factorize(stamps, use_na_sentinel=False)
+    rows = np.bincount(which, minlength=len(different))
     if pd.api.types.is_datetime64_dtype(stamps.dtype):
-        naive = pd.DatetimeIndex(stamps)
+        naive = pd.DatetimeIndex(different)
     else:
-        text = stamps.astype("str").str.strip()
-        aware = text.str.contains(r"(?:Z|UTC|[+-]\d\d:?\d\d)$", regex=True)
+        text = pd.Series(different).astype("str").str.strip()
+        aware = text.str.contains(r"(?:Z|UTC|[+-]\d\d:?\d\d)$", regex=True).to_numpy(dtype=bool)
         if aware.any() and not aware.all():
             raise InvalidInputError(
-                f"{int(aware.sum())} stamps have a time zone and {int((~aware).sum())} have none",
+                f"{rows[aware].sum()} stamps have a time zone and {rows[~aware].sum()} have none",
                 field=f"{option} times",
                 value=str(text[~aware].iloc[0]),
                 remedy="Write all with an offset, or all without and name their zone.",
             )
         parsed = pd.to_datetime(text, errors="coerce", utc=True, format="mixed")
         if aware.all() and len(text):
-            index = pd.DatetimeIndex(parsed)
+            index = pd.DatetimeIndex(parsed).take(which)
             return _readable(index, option, notes), notes
         naive = pd.DatetimeIndex(parsed).tz_localize(None)
     index = naive.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").tz_convert("UTC")
-    lost = int(np.sum(np.asarray(index.isna()) & ~np.asarray(naive.isna())))
+    lost = int(rows[np.asarray(index.isna()) & ~np.asarray(naive.isna())].sum())
     if lost:
         notes.append(f"{lost} rows at clock changes whose local time is not one instant, left out")
-    return _readable(index, option, notes), notes
+    return _readable(index.take(which), option, notes), notes
 
 
 def _readable(index: pd.DatetimeIndex, option: str, notes: list[str]) -> pd.DatetimeIndex:
@@ -162,7 +168,7 @@ def regular(table: pd.DataFrame, columns: Columns, zone: str = "UTC") -> Meters:
     raw = table[columns.energy_kwh]
     energy = pd.to_numeric(raw, errors="coerce").to_numpy(dtype=np.float64, copy=True)
     absent = table[columns.home].isna().to_numpy()
-    home = table[columns.home].astype("str").str.strip().to_numpy(dtype=object)
+    which, names = _named(table[columns.home])
     usable = ~np.asarray(index.isna())
     seconds = np.zeros(len(index), dtype=np.int64)
     seconds[usable] = epoch_s(index[usable])
@@ -179,27 +185,41 @@ def regular(table: pd.DataFrame, columns: Columns, zone: str = "UTC") -> Meters:
         if count:
             notes.append(f"{count} {what}")
     keep = usable & ~off & ~absent
-    names = np.unique(home[keep].astype(str))
-    long = pd.DataFrame({"home": home[keep], "s": seconds[keep], "power": energy[keep] * 2000.0})
-    again = long.duplicated(["home", "s"], keep="last")
-    if again.any():
-        notes.append(f"{int(again.sum())} rows for a half-hour that comes again, the last stands")
-    if not np.isfinite(long["power"]).any():
+    seconds, energy = seconds[keep], energy[keep]
+    there = np.unique(which[keep])
+    column = np.searchsorted(there, which[keep])
+    if not np.isfinite(energy).any():
         _refuse_empty("no row has a home, a time on the half-hour and a value of zero or more")
-    first, last = int(long["s"].min()), int(long["s"].max())
-    if last - first > LONGEST_YEARS * 366 * 86_400:
+    first, last = int(seconds.min()), int(seconds.max())
+    steps = (last - first) // HALF_HOUR_S + 1
+    if last - first > LONGEST_YEARS * 366 * 86_400 or steps * len(there) > MOST_CELLS:
+        longest = f"more than {LONGEST_YEARS} years, or {MOST_CELLS:,} half-hours of all homes"
         raise InvalidInputError(
-            f"the readings span more than {LONGEST_YEARS} years, so a stamp must be wrong",
+            f"the readings span {longest}, so a stamp must be wrong, or the file too large",
             field="DATA times",
-            value=f"{pd.Timestamp(first, unit='s')} to {pd.Timestamp(last, unit='s')}",
-            remedy="Correct the stamps, or give a shorter file.",
+            value=f"{pd.Timestamp(first, unit='s')} to {pd.Timestamp(last, unit='s')}, "
+            f"{len(there)} homes",
+            remedy="Correct the stamps, or give a shorter file or fewer homes at once.",
         )
-    wide = long[~again].pivot(index="s", columns="home", values="power")
-    grid = np.arange(first, last + 1, HALF_HOUR_S)
-    wide = wide.reindex(index=grid, columns=list(names)).astype(np.float64)
-    wide.index = pd.DatetimeIndex(pd.to_datetime(grid, unit="s", utc=True))
-    wide.columns.name = None
-    return Meters(wide, tuple(notes), weaknesses(wide))
+    row = (seconds - first) // HALF_HOUR_S
+    seen = np.zeros((steps, len(there)), dtype=bool)
+    seen[row, column] = True
+    wide = np.full(seen.shape, np.nan)
+    wide[row, column] = energy * 2000.0  # of equal places the last one stands
+    again = len(row) - int(seen.sum())
+    if again:
+        notes.append(f"{again} rows for a half-hour that comes again, the last stands")
+    index = pd.date_range(pd.Timestamp(first, unit="s", tz="UTC"), periods=steps, freq="30min")
+    power_w = pd.DataFrame(wide, index=index, columns=[names[at] for at in there])
+    return Meters(power_w, tuple(notes), weaknesses(power_w))
+
+
+def _named(homes: pd.Series[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Return for each row which home it is of, and the homes' names in order."""
+    which, different = pd.factorize(homes, use_na_sentinel=False)
+    text = pd.Series(different).astype("str").str.strip().to_numpy(dtype=object)
+    order, merged = np.unique(text.astype(str), return_inverse=True)
+    return merged[which].astype(np.int64), [str(name) for name in order]
 
 
 def _refuse_empty(problem: str) -> None:
