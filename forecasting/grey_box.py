@@ -34,10 +34,12 @@ AHEAD = 48
 """Half-hours ahead that held-out errors look; the half of the stretch before warms it up."""
 LEAST_HOURS = 60.0
 """With fewer hours of complete data the prior stands."""
-FORGETTING_D = 21.0
+FORGETTING_D = 10.0
 """A stretch this old counts 1/e [days]: seasons, tenants and radiators change."""
 MEMORY = 24.0
 """Half-hours over which a simulation error tells only once."""
+FADE_H = 12.0
+"""What the model does not explain is taken to fade so fast [h]."""
 ERROR_FLOOR_K = 0.12
 """No home follows (20) more closely than this [K]: keeps intervals honest."""
 COLUMNS = ("room_c", "outdoor_c", "heat_w", "sun_w_m2")
@@ -227,8 +229,14 @@ def _model(prior: HomeModel, logs: FloatArray, massive: bool) -> HomeModel:
     )
 
 
-def _responses(model: HomeModel, data: Stretches) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the room's known part (n, L), and its columns (n, L, SHARED) and (n, L, OWN)."""
+def _responses(
+    model: HomeModel, data: Stretches, fades_from: int = STRETCH
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the room's known part (n, L), and its columns (n, L, SHARED) and (n, L, OWN).
+
+    A stretch's own constant fades from ``fades_from`` on: yesterday's wind and visitors tell
+    little of tomorrow's.
+    """
     count, length = data.heat_w.shape
     transition, drive = matrices(model, STEP_H)
     air = SUN_TO_AIR if model.massive else 1.0
@@ -241,7 +249,8 @@ def _responses(model: HomeModel, data: Stretches) -> tuple[FloatArray, FloatArra
     given[:, :, 1] = sun * (air * drive[:, 2] + (1.0 - air) * drive[:, 3])
     given[:, :, 2] = drive[:, 2]
     given[:, :, 3 : 1 + SHARED] = daily_course(data.hour_utc.T)[..., None] * drive[:, 2]
-    given[:, :, 1 + SHARED] = drive[:, 2]
+    fading = np.exp(-np.maximum(np.arange(length) - fades_from, 0) * STEP_H / FADE_H)
+    given[:, :, 1 + SHARED] = fading[:, None, None] * drive[:, 2]
     state = np.zeros((count, columns, 3))
     state[:, 0, 0] = data.room_c[:, 0]
     before = data.heat_w[:, :8].mean(axis=1)
@@ -352,7 +361,7 @@ def ahead(model: HomeModel, data: Stretches) -> FloatArray:
 
     The first half tells where mass and disturbance stand; the inputs of the second are known.
     """
-    base, shared, own = _responses(model, data)
+    base, shared, own = _responses(model, data, STRETCH - AHEAD)
     amounts = np.array([model.aperture_m2, model.free_w, *model.daily_w])
     base = base + shared @ amounts
     warm = STRETCH - AHEAD

@@ -140,7 +140,10 @@ def all_heat(
         return Told(SG_ENCOURAGED, most_w, memory)
     if device.actuator is Actuator.ON_OFF:
         return _switch(device, memory, now, True, most_w)
-    return give(device, memory, now, most_w, most_w, room_c)
+    told = give(device, memory, now, most_w, most_w, room_c)
+    if device.actuator is Actuator.FLOW_SETPOINT:
+        return replace(told, value=rounded(device, told.value + FLOW_PER_K, up=True))
+    return told
 
 
 def follow(
@@ -195,7 +198,7 @@ def learnt(
     ratio = measured_w / max(nominal_w, 1.0)
     if ratio > scale:
         scale = min(scale + 0.5 * (ratio - scale), 1.5)
-    elif memory.full and not memory.released:
+    elif memory.full and not memory.released and device.actuator is not Actuator.FLOW_SETPOINT:
         scale = max(scale + pace * (max(ratio, 0.25) - scale), 0.25)
     gain, offset = memory.emitter_gain, memory.offset_k
     if device.actuator is Actuator.FLOW_SETPOINT and memory.value > device.bounds[0] + 1.0:

@@ -74,9 +74,19 @@ def capacity_w(device: Device, outdoor_c: FloatArray, scale: float) -> FloatArra
 
 
 def heat_from_power(device: Device, power_w: FloatArray, outdoor_c: FloatArray) -> FloatArray:
-    """Return heat [W] from electricity and the nameplate's efficiency."""
+    """Return heat [W] from electricity and the nameplate's efficiency.
+
+    Where the flow follows the heat, the efficiency is that of the flow which the emitters need
+    for this heat; elsewhere of the mean between that and the heating curve's flow.
+    """
     pump = pump_of(device)
-    return np.asarray(power_w * cop(pump, outdoor_c, flow_temperature_c(pump, outdoor_c)))
+    curve = flow_temperature_c(pump, outdoor_c)
+    weight = 1.0 if device.actuator in (Actuator.MODULATION, Actuator.FLOW_SETPOINT) else 0.5
+    heat = power_w * cop(pump, outdoor_c, curve)
+    for _ in range(3):  # contracts: a degree of flow costs 2 % of the efficiency
+        follows = flow_for(device, np.maximum(heat, 0.0), ROOM_C, 1.0)
+        heat = power_w * cop(pump, outdoor_c, weight * follows + (1.0 - weight) * curve)
+    return np.asarray(heat)
 
 
 def flow_for(device: Device, heat_w: FloatArray, room_c: float, gain: float) -> FloatArray:

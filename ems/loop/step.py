@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ CLEAR_K = 0.35
 """The plan has its way again so far above that [K]."""
 FLOOR_MARGIN_K = 0.4
 LOST_MAX_K = 0.3
-LASTING_S = 2 * 3600.0
+LASTING_S = 4 * 3600.0
 CHECK_S = 7200.0
 """The model is checked against so long, so often [s]."""
 STEADY_SPARE_K = 1.0
@@ -231,8 +231,8 @@ def _checked(
 def _no_room(here: _Now, still_s: float | None) -> tuple[str, tuple[str, ...]]:
     if here.room_c is None:
         return "There is no fresh room reading.", ("no fresh room reading",)
-    hours = (still_s or 0.0) / 3600.0
-    fault = f"the room sensor has shown {here.room_c:g} °C for {hours:.1f} h: it stands still"
+    since = here.now - timedelta(seconds=still_s or 0.0)
+    fault = f"the room sensor stands still: {here.room_c:g} °C since {since:%d %b %H:%M} UTC"
     return "The room sensor stands still.", (fault,)
 
 
@@ -299,7 +299,7 @@ def _controlled(
         why = "The home does not answer its heating as foreseen."
         if not faults:
             side = "colder" if memory.answer.mean_k < 0 else "warmer"
-            faults = (f"the room is {side} than foreseen, by {abs(memory.answer.mean_k):.1f} K",)
+            faults = (f"the room is {side} than its heat explains: {_LIKELY[side]}",)
         return _released(here, (why, faults), notes)
     hours_ahead = np.cumsum(outlook.step_h)
     heating = heating_of(device, outlook.outdoor_c, room_c, memory.scale, memory.emitter_gain)
@@ -350,6 +350,12 @@ def _dispatched(
         cause, why = told_why(plan, here.outlook, most_w, lower_c, room_c, here.comfort)
     reason = Reason(cause, why, faults=faults, notes=notes, proposal=_proposal(here))
     return _result(here, told, reason, plan, released=False, near_floor=near, most_w=most_w)
+
+
+_LIKELY = {
+    "colder": "a window may be open, or the heat pump gives less than its power says",
+    "warmer": "the sensor may read high, or there is another heat source",
+}
 
 
 def _proposal(here: _Now) -> str:

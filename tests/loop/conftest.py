@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -34,8 +36,9 @@ class House:
     capacity_w: float = 8000.0
     window: Callable[[datetime], float] = lambda _: 0.0
     """Extra loss by time [W/K]."""
-    pump_share: float = 1.0
-    """Share of its nameplate that the heat pump gives."""
+    share_at: Callable[[datetime], float] = lambda _: 1.0
+    """Share of its nameplate that the heat pump gives, by time."""
+    now: datetime = START
     heating: bool = False
     state: list[float] = field(default_factory=list)
 
@@ -43,7 +46,7 @@ class House:
         """Return heat and electricity [W] at this share of full output."""
         if share <= 0.0:
             return 0.0, 8.0
-        most = self.capacity_w * self.pump_share * (1.0 + 0.025 * (outdoor_c - 7.0))
+        most = self.capacity_w * self.share_at(self.now) * (1.0 + 0.025 * (outdoor_c - 7.0))
         heat = max(share, 0.25) * most
         lift = max(flow_c + 3.0 - (outdoor_c - 6.0), 12.0)
         cop = 0.45 * (flow_c + 276.0) / lift * (0.92 + 0.08 * share)
@@ -213,10 +216,12 @@ def days_of(
     every_min: int = 30,
     sensor: Sensor = lambda _, true_c: true_c,
     start: datetime = START,
-    metered: bool = False,
-    forecast: bool = True,
+    alone_days: float = 0.0,
 ) -> Lived:
-    """Let a home live; with ``shift_k``, under its own thermostat at the shifted schedule."""
+    """Let a home live; with ``shift_k``, under its own thermostat at the shifted schedule.
+
+    For ``alone_days`` it is under its own thermostat in any case, and only looked at.
+    """
     noise = np.random.default_rng(house.seed)
     rows: list[tuple[float, ...]] = []
     seen: list[dict[str, float]] = []
@@ -246,7 +251,7 @@ def days_of(
                 }
             )
             mean_w, count = 0.0, 0
-            if shift_k is None:
+            if shift_k is None and now >= start + timedelta(days=alone_days):
                 frame = pd.DataFrame(seen[-2016:], index=pd.DatetimeIndex(seen_at[-2016:]))
                 coming = weather[
                     (weather.index >= now) & (weather.index <= now + timedelta(hours=40))
@@ -254,14 +259,12 @@ def days_of(
                 coming = coming.rename(columns={"irradiance_w_m2": "sun_w_m2"})
                 ends = now.replace(hour=23, minute=0) + timedelta(days=1 if now.hour >= 16 else 0)
                 known = prices[(prices.index >= now - timedelta(days=2)) & (prices.index < ends)]
-                result = step(
-                    frame, now, coming if forecast else None, known, comfort, device, state
-                )
+                result = step(frame, now, coming, known, comfort, device, state)
                 state, value = result.state, result.setpoint
                 results.append((now, result))
         actuator = device.actuator
-        if shift_k is not None:
-            target = wanted_c + shift_k
+        if shift_k is not None or now < start + timedelta(days=alone_days):
+            target = wanted_c + (shift_k or 0.0)
             if actuator in (Actuator.ROOM_SETPOINT, Actuator.SG_READY):
                 actuator, value = Actuator.ROOM_SETPOINT, target
             elif actuator is Actuator.ON_OFF:
@@ -273,6 +276,7 @@ def days_of(
             value_now = value - (read_c - true_c)  # its own thermostat has the same sensor
         else:
             value_now = value
+        house.now = now
         power = house.live(actuator, value_now, wanted_c, Weather(now, out_c, sun_w))
         mean_w, count = mean_w + power, count + 1
         price = float(price_of[np.searchsorted(price_at, unix, side="right") - 1])
@@ -284,8 +288,14 @@ def days_of(
 
 def frontier_cost(lived: dict[float, Lived], since: datetime, cold: float) -> float:
     """Return what the thermostat pays at this many kelvin-hours of cold, by straight lines."""
-    points = sorted((each.cold(since, 0.0), each.cost(since)) for each in lived.values())
+    points = sorted((each.cold(since), each.cost(since)) for each in lived.values())
     return float(np.interp(cold, [p[0] for p in points], [p[1] for p in points]))
+
+
+@pytest.fixture(scope="session")
+def weeks() -> ModuleType:
+    """All of this module."""
+    return sys.modules[__name__]
 
 
 @pytest.fixture(scope="session")
@@ -305,11 +315,3 @@ def daily_prices(days: int, start: datetime = START) -> pd.Series:
         0.27,
     )
     return pd.Series(price, index=index)
-
-
-@pytest.fixture(scope="session")
-def tariff() -> pd.Series:
-    """The trial's dynamic tariff [£/kWh]."""
-    frame = pd.read_csv(DATA / "tariff_dynamic.csv.gz", parse_dates=["start_utc"])
-    index = pd.DatetimeIndex(pd.to_datetime(frame["start_utc"], utc=True))
-    return pd.Series(frame["gbp_per_kwh"].to_numpy(), index=index)

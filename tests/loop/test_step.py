@@ -192,7 +192,7 @@ def test_what_is_wrong_in_an_input_is_named_with_a_remedy() -> None:
 def test_a_battery_charges_while_it_is_cheap_and_serves_while_it_is_dear() -> None:
     cells = HomeBattery(8000.0, 3000.0, 3000.0)
     history = lived().assign(soc=0.5, base_w=400.0)
-    cheap = step(history, NOW, weather(), cheap_until(13), MODERATE, device(battery=cells))
+    cheap = step(history, NOW, weather(), cheap_until(12), MODERATE, device(battery=cells))
     dear = step(history, NOW, weather(), 0.55 - cheap_until(15), MODERATE, device(battery=cells))
     assert cheap.battery_w is not None
     assert cheap.battery_w > 1000.0
