@@ -24,6 +24,10 @@ WARM_FOR_EVER = {"sg_mode": 2.0, "heating_on": 1.0, "hot_water_allowed": 1.0}
 NEVER_LASTING = ("power_limit_w", "flow_setpoint_c")
 """Points of a heat pump that may be written only where they lapse by themselves."""
 
+SWITCHES = ("sg_mode", "heating_on")
+SWITCHED_EVERY_S = 300.0
+"""Points that start and stop a compressor, and how far apart orders for a price must be [s]."""
+
 SG_NORMAL, SG_ENCOURAGED = 2, 3
 """SG Ready modes that are written (:data:`ems.domain.points.SG_READY_MODES`)."""
 
@@ -259,6 +263,10 @@ def _lasting_faults(
     if least is not None and write.low < least:
         problem = "would leave a home cold for ever, should Hearth be gone"
         yield f"{where}.low", problem, write.low, f"Write {least:g} or more, or nothing."
+    if name in SWITCHES and write.min_interval_s < SWITCHED_EVERY_S:
+        problem = "would let prices start and stop a compressor too often"
+        remedy = f"Write {SWITCHED_EVERY_S:g} or more."
+        yield f"{where}.min_interval_s", problem, write.min_interval_s, remedy
     if name in NEVER_LASTING:
         problem = "a lasting limit that only Hearth would undo"
         yield f"{where}.persists", problem, True, "Leave the point read-only."

@@ -157,12 +157,23 @@ def test_an_unsafe_write_is_refused(tmp_path, path, value, where, says):
 )
 def test_what_only_hearth_could_undo_is_refused(tmp_path, point, extra, low, says):
     holding = {"space": "holding", "address": 9, "type": "uint16", "cadence": "slow"}
-    rule = {"low": low, "high": low + 1, "step": 1, "persists": True}
+    rule = {"low": low, "high": low + 1, "step": 1, "persists": True, "min_interval_s": 300}
     mapped = holding | extra | {"confidence": "B", "write": rule}
     (fault,) = _faults(tmp_path, _changed(PUMP, f"points/{point}", mapped), "pump")
     assert says in fault.problem
     assert fault.path.startswith(f"pump.yaml: points.{point}.write.")
     assert fault.remedy
+
+
+@pytest.mark.parametrize("point", ["sg_mode", "heating_on"])
+def test_what_switches_a_compressor_for_a_price_is_not_switched_at_will(tmp_path, point):
+    holding = {"space": "holding", "address": 9, "type": "uint16", "cadence": "slow"}
+    low, high = (2, 3) if point == "sg_mode" else (1, 1)
+    rule = {"low": low, "high": high, "step": 1, "persists": True, "min_interval_s": 299}
+    mapped = holding | {"confidence": "B", "write": rule}
+    (fault,) = _faults(tmp_path, _changed(PUMP, f"points/{point}", mapped), "pump")
+    assert fault.path == f"pump.yaml: points.{point}.write.min_interval_s"
+    assert "compressor" in fault.problem and "300" in fault.remedy
 
 
 def test_a_block_that_lapses_by_itself_is_accepted(tmp_path):
@@ -183,7 +194,7 @@ def test_a_state_that_may_be_written_needs_a_code(tmp_path):
         "cadence": "slow",
         "confidence": "B",
         "codes": {0: 2, 5: 4, 7: 9},
-        "write": {"low": 2, "high": 4, "step": 1, "persists": True},
+        "write": {"low": 2, "high": 4, "step": 1, "persists": True, "min_interval_s": 300},
     }
     faults = _faults(tmp_path, _changed(PUMP, "points/sg_mode", mapped), "pump")
     assert {(fault.path, fault.value) for fault in faults} == {

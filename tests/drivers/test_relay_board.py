@@ -6,6 +6,8 @@ import asyncio
 import logging
 import time
 from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
 
 import modbus_tk.defines
 import modbus_tk.modbus_tcp
@@ -16,7 +18,7 @@ from drivers.modbus_bus import ModbusFieldBus
 from drivers.probing import recognise
 from ems.domain.estate import Gateway
 from ems.domain.profiles import Cadence
-from ems.domain.setpoints import Applied, NotWritten, OutOfBounds
+from ems.domain.setpoints import Applied, Deferred, NotWritten, OutOfBounds
 from ems.settings.profiles import read_profile
 
 BOARD = "sg_ready_relay_board"
@@ -86,6 +88,59 @@ def test_both_relays_switch_in_one_message_and_are_read_back(kit, profiles, boar
         bytes([15, 0, 0, 0, 2, 1, 0b00]),
         bytes([15, 0, 0, 0, 2, 1, 0b00]),
     ]
+
+
+@pytest.mark.filterwarnings("ignore:isSet:DeprecationWarning")
+def test_prices_switch_a_contact_every_five_minutes_at_most_either_way(kit, profiles, board):
+    """The compressor behind it is started and stopped no oftener; residents and safety do not wait.
+
+    Orders change every minute for half an hour; halfway control is started anew.
+    """
+    slave, gateways, _ = board
+    device = replace(
+        kit.device(profiles[BOARD], 9, name="hp"), confirmed_writes=frozenset({"sg_mode"})
+    )
+    book = Book()
+
+    async def story():
+        switched, at = [], kit.NOON
+        for half in range(2):
+            bus = ModbusFieldBus([device], gateways, book=book)
+            for minute in range(15 * half, 15 * half + 15):
+                at = kit.NOON + timedelta(minutes=minute)
+                before = relays(slave)
+                mode = 2.0 + minute % 2
+                await bus.apply(kit.setpoint("hp", "sg_mode", mode), at)
+                if relays(slave) != before:
+                    switched.append(minute)
+            await bus.close()
+        bus = ModbusFieldBus([device], gateways, book=book)
+        held = 3.0 if relays(slave)[1] else 2.0
+        other = kit.setpoint("hp", "sg_mode", 5.0 - held)
+        soon = at + timedelta(seconds=1)
+        waits, now = [await bus.apply(other, soon, urgent=urgent) for urgent in (False, True)]
+        await bus.close()
+        return switched, waits, now
+
+    switched, waits, now = asyncio.run(story())
+    assert len(switched) > 3
+    assert all(after - before >= 5 for before, after in pairwise(switched)), switched
+    assert isinstance(waits, Deferred)
+    assert isinstance(now, Applied) and now.written
+
+
+class Book:
+    """A ledger that outlives a bus."""
+
+    def __init__(self):
+        self.last = {}
+
+    def wrote(self, point_ids, at, *, urgent):
+        del urgent
+        self.last |= dict.fromkeys(point_ids, at)
+
+    def last_write(self, point_id):
+        return self.last.get(point_id)
 
 
 @pytest.mark.filterwarnings("ignore:isSet:DeprecationWarning")
