@@ -16,11 +16,12 @@ from ems.domain.ports import Store
 from ems.domain.time import floor_to, local_day_bounds, steps
 from ems.service.forecast_quality import standing_key
 from forecasting.candidates import ORDER
+from forecasting.fine import STEP_S, TARGET
 from forecasting.issue import actuals
 from forecasting.run import points_of
 from web.charts import BLUE, ORANGE, Band, Line, TimeChart
 from web.planned import PlannedImports
-from web.series import half_hours, kw_steps
+from web.series import half_hours, kw_steps, times_of
 
 TITLES = {
     "load_w": "Household use",
@@ -134,6 +135,34 @@ def heating_chart(
         ),
         now=now,
         decimals=2 if len(homes) == 1 else 1,
+    )
+
+
+def fine_chart(estate: Estate, store: Store, block: Block, now: datetime) -> TimeChart:
+    """Return the homes' household use by five minutes: four hours back, and four to come."""
+    start, end = now - timedelta(hours=4), now + timedelta(hours=4)
+    points = [PointId(home.meter.device_id, "household_power_w") for home in block.dwellings]
+    fine = store.resampled(points, floor_to(start, STEP_S), floor_to(now, STEP_S), STEP_S)
+    came = fine.sum(axis=1, skipna=False).to_numpy(dtype=float) / 1000.0
+    made = store.latest_forecast(TARGET, block.id, now)
+    rows = {} if made is None else _steps_kw(made)
+    times = list(rows)
+    low, middle, high = ([rows[at][which] for at in times] for which in range(3))
+    return TimeChart(
+        key="fine",
+        title="Household use by five minutes",
+        summary="What came in the last four hours, and what is forecast for the next four. "
+        "Five minutes in which a home is missing are left out.",
+        unit="kW",
+        start=start,
+        end=end,
+        zone=estate.zone,
+        lines=(
+            Line("Measured", times_of(fine), came.tolist(), BLUE, step_s=float(STEP_S)),
+            Line("Forecast, middle", times, middle, ORANGE, step_s=float(STEP_S), dashed=True),
+        ),
+        bands=(Band("Forecast (10% to 90%)", times, low, high, float(STEP_S), ORANGE),),
+        now=now,
     )
 
 

@@ -21,7 +21,8 @@ class Forecast:
     ----------
     target
         ``load_w``, ``pv_w`` (generation, positive here), ``communal_w``, ``outdoor_c``,
-        ``irradiance_w_m2``, ``hot_water_w`` or ``free_heat_w``.
+        ``irradiance_w_m2``, ``hot_water_w``, ``free_heat_w``, ``load_5min_w`` (of blocks, four
+        hours by five minutes) or ``heat_pump_w`` (heating under the home's own thermostat).
     subject
         Dwelling, block or estate id.
     issued_at

@@ -213,6 +213,10 @@ class EstateSimulation:
         """Return what homes used beside heat pumps by half-hours of ``day``, (48, homes) [W]."""
         return self._days.household_means_w(day)
 
+    def household_w(self, day: int) -> FloatArray:
+        """Return the same by minutes, ``day`` days after 1970-01-01, (1440, homes) [W]."""
+        return self._days.day(day).household_w
+
     def values(self) -> FloatArray:
         """Return the value of every point in `point_ids` now, shape (points,); a copy.
 

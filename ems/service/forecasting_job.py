@@ -13,6 +13,7 @@ from ems.domain.forecasts import Forecast
 from ems.domain.ports import Store
 from ems.domain.thermal import ThermalEstimate
 from ems.domain.time import HALF_HOUR_S, floor_to
+from ems.service.fine_loads import FineLoads
 from ems.service.fits import Fits
 from ems.service.forecast_quality import QualityDesk
 from ems.service.learning import Learner
@@ -53,6 +54,7 @@ class ForecastJob:
         self._weather = weather
         self._steps = int(estate.control.plan_horizon_s // HALF_HOUR_S) + 1
         self._quality = QualityDesk(estate, store)
+        self._fine = FineLoads(store)
         self._learner = None if fits is None else Learner(estate, store, fits, self._steps)
 
     def run(self, now: datetime) -> list[Forecast]:
@@ -81,6 +83,7 @@ class ForecastJob:
             )
             made += homes + issue(of_block, standings, missing)
             candidates |= of_homes | of_block
+        made += self._fine.forecasts(self._estate.blocks, made, now)
         self._store.add_forecasts(made)
         if self._quality.mark(candidates, now):
             self._quality.settle(now)

@@ -106,6 +106,9 @@ def test_a_night_is_learnt_from_and_a_home_that_changes_is_fallen_back_for(few, 
     assert "history: too short for the learnt model" in made[YOUNG].lacked
     assert made[YOUNG].model == before[YOUNG].model
     np.testing.assert_array_equal(store.latest_forecast("load_w", "A-02").mean, made["A-02"].mean)
+    fine = store.latest_forecast("load_5min_w", "A")
+    assert fine.step_s == 300 and fine.mean[:6].mean() == pytest.approx(made["A"].mean[1], rel=0.5)
+    assert "readings of the last quarter of an hour" in fine.lacked
 
     # What the timer does is what it did a week before, to the half-hour; no model was told.
     now = NOW
