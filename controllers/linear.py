@@ -21,11 +21,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from highspy import Highs, HighsModelStatus, HighsSolution
 
-from controllers.evaluation import TRACE_KW, Decision, Evaluation, evaluate
+from controllers.evaluation import Decision, Evaluation, evaluate
 from controllers.fallback import Reasons, fallback_schedule, thermostat_decision, to_schedule
 from controllers.model import build
 from controllers.programme import IndexArray, Programme
-from controllers.reading import decision_of, prices_of, sides
+from controllers.reading import both_ways_of, decision_of, prices_of, sides
 from controllers.reasons import Prices, battery_reasons, home_reasons
 from controllers.stacked import Stacked, stack
 from controllers.thermostats import follow
@@ -148,7 +148,7 @@ class HighsPlanner:
             )
         time = _Time(deadline_s, self._clock)
         model = stack(problem)
-        best = _Search(model, time, self._threads).best() if time.left > 0 else None
+        best = _Search(model, time, self._threads).best()
         if best is None:
             return fallback_schedule(problem)
         objective = best.found.objective_gbp
@@ -181,10 +181,8 @@ class _Search:
 
     def best(self) -> _Best | None:
         """Return the best plan; ``None`` where time ran out before any."""
-        model, time = self._model, self._time
+        model = self._model
         programme = build(model)
-        if time.left <= 0:
-            return None
         relaxed = self._run(programme, integral=False)
         if relaxed.status != HighsModelStatus.kOptimal:
             return None
@@ -198,8 +196,8 @@ class _Search:
             relaxed.bound_gbp,
             prices_of(model, programme, relaxed.columns, relaxed.row_duals),
         )
-        both_ways = _both_ways(programme, relaxed)
-        if discrete and time.left > 0:
+        both_ways = both_ways_of(programme, relaxed.columns)
+        if discrete:
             best = self._fixed(programme, best)
         if discrete or at_once.size or both_ways.size:
             best = self._with_binaries(best, both_ways, at_once)
@@ -241,8 +239,6 @@ class _Search:
     def _with_binaries(self, best: _Best, one_way: IndexArray, exclusive: IndexArray) -> _Best:
         """Decide what is discrete; forbid two things at once where they occur."""
         for _ in range(MAX_ROUNDS):
-            if self._time.left <= 0:
-                break
             programme = build(self._model, one_way=one_way, exclusive=exclusive)
             start = sides(self._model, programme, best.decision, best.found)
             solution = self._run(programme, start=start)
@@ -251,11 +247,11 @@ class _Search:
                 break
             before = best
             best = self._better(programme, best, solution)
-            if best is not before and self._time.left > 0:
+            if best is not before:
                 # again with the binaries where they stand, for the prices
                 best = self._better(programme, best, self._run(programme, fix=solution.columns))
             _, at_once = decision_of(self._model, programme, solution.columns)
-            both_ways = _both_ways(programme, solution)
+            both_ways = both_ways_of(programme, solution.columns)
             if not at_once.size and not both_ways.size:
                 break
             exclusive = np.union1d(exclusive, at_once).astype(np.int32)
@@ -270,10 +266,16 @@ class _Search:
         fix: FloatArray | None = None,
         start: FloatArray | None = None,
     ) -> Solution:
-        """Solve; with ``fix``, as a linear programme whose binaries stand where they were."""
+        """Solve; with ``fix``, as a linear programme whose binaries stand where they were.
+
+        Nothing is begun after the deadline.
+        """
+        left = self._time.left
+        if left <= 0:
+            return NOTHING
         solution = run(
             programme,
-            max(self._time.left, 0.0),
+            left,
             integral=integral,
             fix=fix,
             start=start,
@@ -282,6 +284,9 @@ class _Search:
         )
         self._time.add(solution.seconds)
         return solution
+
+
+NOTHING = Solution(HighsModelStatus.kTimeLimit, np.empty(0), np.empty(0), np.inf, -np.inf, 0.0)
 
 
 def run(
@@ -335,10 +340,3 @@ def run(
         bound_gbp=float(bound) + programme.offset_gbp,
         seconds=float(solver.getRunTime()),
     )
-
-
-def _both_ways(programme: Programme, solution: Solution) -> IndexArray:
-    """Return the steps in which the shared meter would import and export at once."""
-    bought = np.sum([solution.columns[column] for column in programme.bought], axis=0)
-    sold = np.sum([solution.columns[column] for column in programme.sold], axis=0)
-    return np.flatnonzero(np.minimum(bought, sold) > TRACE_KW).astype(np.int32)

@@ -48,10 +48,15 @@ def build(
     programme = Programme(one_way=one_way, exclusive=exclusive)
     _rooms(programme, model)
     add_homes(programme, model)
-    _battery(programme, model, exclusive)
-    _shared_meter(programme, model, one_way)
-    _events(programme, model)
+    add_block(programme, model)
     return programme
+
+
+def add_block(programme: Programme, model: Stacked) -> None:
+    """Add battery, meters and events to a programme that has what homes draw."""
+    _battery(programme, model, programme.exclusive)
+    _shared_meter(programme, model, programme.one_way)
+    _events(programme, model)
 
 
 def _rooms(programme: Programme, model: Stacked) -> None:

@@ -35,13 +35,14 @@ def decision_of(
     if programme.discrete.size:
         on = np.zeros(heat.shape)
         on[programme.discrete] = np.round(columns[programme.on])
-    flow, at_once = _battery_kw(model, programme, columns)
+    flow, at_once = battery_of(model, programme, columns)
     return Decision(heat, flow, on, pump, backup), at_once
 
 
-def _battery_kw(
+def battery_of(
     model: Stacked, programme: Programme, columns: FloatArray
 ) -> tuple[FloatArray, IndexArray]:
+    """Return the battery's power, and the steps in which it did two things at once."""
     battery = model.problem.battery
     if battery is None:
         return np.zeros(model.steps), NO_INDEX
@@ -52,6 +53,13 @@ def _battery_kw(
     stored = charge * efficiency - discharge / efficiency
     flow = np.where(stored > 0, stored / efficiency, stored * efficiency)
     return np.where(np.abs(flow) > TRACE_KW, flow, 0.0), at_once
+
+
+def both_ways_of(programme: Programme, columns: FloatArray) -> IndexArray:
+    """Return the steps in which the shared meter would import and export at once."""
+    bought = np.sum([columns[column] for column in programme.bought], axis=0)
+    sold = np.sum([columns[column] for column in programme.sold], axis=0)
+    return np.flatnonzero(np.minimum(bought, sold) > TRACE_KW).astype(np.int32)
 
 
 def sides(
@@ -98,7 +106,9 @@ def prices_of(
         if programme.own_rows.size:
             homes[programme.own_rows] = -row_duals[programme.own_meter] / dt + limit
         shared = shared + limit
-    heat = -row_duals[programme.room_row] * model.gain_k_per_kw / dt
+    heat = np.zeros(model.cop.shape)
+    if programme.room_row.size:
+        heat = -row_duals[programme.room_row] * model.gain_k_per_kw / dt
     peak = np.zeros(model.steps)
     for charge, row in zip(model.peaks, programme.peak_rows, strict=True):
         peak[charge.steps] -= row_duals[row] / dt[charge.steps]

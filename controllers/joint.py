@@ -1,0 +1,309 @@
+"""The planner of many homes: prices from a small master, answers from a kernel.
+
+Homes touch each other only through the block's electricity. At given prices each finds its
+cheapest heating alone and exactly (:mod:`ext.store`); a master (:mod:`controllers.master`) mixes
+the answers under the block's limits, together with the battery, and its duals are new prices.
+Every round brings a feasible plan and a proven bound; it ends when they are close enough or time
+is up. docs/scheduling.md has the maths.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from controllers.coarse import coarsened
+from controllers.evaluation import Decision, Evaluation, evaluate
+from controllers.fallback import (
+    Reasons,
+    crude_bound_gbp,
+    fallback_schedule,
+    thermostat_decision,
+    to_schedule,
+)
+from controllers.linear import HighsPlanner
+from controllers.master import Column, Master, Mixture
+from controllers.reading import battery_of, both_ways_of, prices_of
+from controllers.reasons import Prices, battery_reasons, home_reasons
+from controllers.stacked import Stacked, stack
+from controllers.stores import can_be_stores, constant_gbp, costs_of, heat_values, stores_of
+from ems.domain.errors import InvalidInputError
+from ems.domain.forecasts import FloatArray
+from ems.domain.plans import Schedule, SchedulingProblem
+from ext.store import Answer, answer
+
+GAP = 1e-3
+"""So near to the bound, relative to the objective, a plan is good enough."""
+SMOOTH, STEADY = 0.6, 0.9
+"""Weight of the best prices so far beside the master's newest ones; where the first were good."""
+FEW = 1500
+"""So few homes times steps are planned faster as one linear programme."""
+COARSE = 0.3
+"""Prices in longer steps are sought to this share of the gap."""
+KEPT = 6
+"""So many of them answer in short steps."""
+MAX_ROUNDS = 300
+MAX_REPAIRS = 4
+ANSWERS = 10
+"""Rounds after binaries were set."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    decision: Decision
+    found: Evaluation
+    prices: Prices | None
+
+
+class JointPlanner:
+    """Fills :class:`ems.domain.plans.Planner`: decomposition for many homes, HiGHS for few.
+
+    Parameters
+    ----------
+    zone
+        Time zone of the sentences; ``None``: no causes and no sentences.
+    clock
+        Seconds that never run backwards; looked at before each piece of work.
+    threads
+        That the kernels may use; all cores where left out.
+    gap
+        Relative distance from the bound at which a plan is good enough.
+    few
+        So few homes times steps are planned as one linear programme.
+
+    Examples
+    --------
+    >>> from zoneinfo import ZoneInfo
+    >>> planner = JointPlanner(ZoneInfo("Europe/London"))
+    """
+
+    def __init__(
+        self,
+        zone: ZoneInfo | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        threads: int | None = None,
+        gap: float = GAP,
+        few: int = FEW,
+    ) -> None:
+        self._zone = zone
+        self._clock = clock
+        self._threads = threads
+        self._gap = gap
+        self._few = few
+
+    def plan(self, problem: SchedulingProblem, deadline_s: float) -> Schedule:
+        """Return the best plan found within ``deadline_s`` seconds.
+
+        ``optimal`` within 0.1 % of the bound, ``feasible`` where that was not proven,
+        ``fallback`` (own thermostats, idle battery) where time ran out before any other plan.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the problem is broken: wrong shapes, ``nan``, no physical meaning.
+        """
+        if np.isnan(deadline_s):
+            raise InvalidInputError(
+                "a deadline must be a number",
+                field="deadline_s",
+                value=deadline_s,
+                remedy="Give seconds; 0 returns the fallback at once.",
+            )
+        begin = self._clock()
+        model = stack(problem)
+        if model.homes * model.steps <= self._few or not model.homes or not can_be_stores(model):
+            whole = HighsPlanner(self._zone, clock=self._clock)
+            return whole.plan(problem, deadline_s - (self._clock() - begin))
+        search = _Search(model, lambda: deadline_s - (self._clock() - begin), self._threads)
+        search.run(self._gap)
+        if search.best.prices is None:
+            return fallback_schedule(problem)
+        return self._told(model, search.best, search.best.prices, search.bound_gbp, begin)
+
+    def _told(
+        self, model: Stacked, best: _Plan, prices: Prices, bound_gbp: float, begin: float
+    ) -> Schedule:
+        objective = best.found.objective_gbp
+        proven = objective - bound_gbp <= GAP * max(abs(objective), 1.0)
+        solve_s = self._clock() - begin
+        homes: Sequence[Reasons] = [((), ())] * model.homes
+        battery: Reasons = (), ()
+        if self._zone is not None:
+            given = model, best.decision, best.found, prices, self._zone
+            homes, battery = home_reasons(*given), battery_reasons(*given)
+        return to_schedule(
+            model,
+            best.decision,
+            best.found,
+            status="optimal" if proven else "feasible",
+            bound_gbp=bound_gbp,
+            price=prices.shared,
+            home_reasons=homes,
+            battery_reasons=battery,
+            heat_value=prices.heat,
+            solve_s=solve_s,
+        )
+
+
+class _Search:
+    """One problem on its way to a plan: ``best`` and ``bound_gbp`` hold at any time.
+
+    ``tried`` are the prices that homes answered to [£/kWh], the best last once it has run.
+    """
+
+    def __init__(self, model: Stacked, left: Callable[[], float], threads: int | None) -> None:
+        self._model = model
+        self._left = left
+        self._threads = threads
+        own = thermostat_decision(model)
+        self.best = _Plan(own, evaluate(model, own), None)
+        self.bound_gbp = crude_bound_gbp(model)
+        self.tried: list[FloatArray] = []
+
+    def run(self, gap: float) -> None:
+        """Improve the plan until it is within ``gap`` of the bound or time is up."""
+        if self._left() <= 0:
+            return
+        model, own = self._model, self.best
+        self._stores = stores_of(model)
+        self._constant = constant_gbp(model)
+        self._master = Master(model)
+        power = own.found.power_kw
+        cost = costs_of(model, own.found.rooms_c, power)
+        self._master.add(Column(own.decision.heat_kw, power, cost))
+        self._center, self._center_gbp, self._weight = self._tariff(), -np.inf, SMOOTH
+        guesses = self._guesses(gap)
+        for guess in guesses[:-1]:
+            self._master.add(self._column(self._ask(guess)))
+        if guesses and self._left() > 0:
+            self._center, self._weight = guesses[-1], STEADY
+            self._center_gbp = self._master.block_gbp(self._center, self._left())
+        mixture = self._rounds(gap)
+        if mixture is not None:
+            self._take(self._master, mixture)
+            self._repair(mixture)
+
+    def _rounds(self, gap: float) -> Mixture | None:
+        """Let homes answer to the master's prices; return the last mixture."""
+        price, block_gbp = self._center, self._center_gbp
+        mixture, best = None, 0
+        for number in range(MAX_ROUNDS):
+            if self._left() <= 0:
+                break
+            told = self._ask(price)
+            self.tried.append(price / self._model.dt_h)
+            bound = block_gbp + float(told.value.sum()) + self._constant
+            if np.isfinite(block_gbp) and (bound > self.bound_gbp or self._center_gbp == -np.inf):
+                self._center, self._center_gbp, best = price, block_gbp, number
+                self.bound_gbp = max(self.bound_gbp, bound)
+            if mixture is not None and self._near(mixture.objective_gbp + self._constant, gap):
+                break
+            self._master.add(self._column(told))
+            newer = self._master.solve(self._left()) if self._left() > 0 else None
+            if newer is None:
+                break
+            mixture = newer
+            price, block_gbp = self._between(mixture)
+        if self.tried:
+            self.tried.append(self.tried.pop(best))
+        return mixture
+
+    def _between(self, mixture: Mixture) -> tuple[FloatArray, float]:
+        """Return prices between the best and a master's, and the block's least cost at them.
+
+        That cost is concave in prices: it is at least what lies between the two.
+        """
+        if self._center_gbp == -np.inf:
+            return mixture.price, mixture.block_gbp
+        weight = self._weight
+        price = weight * self._center + (1.0 - weight) * mixture.price
+        return price, weight * self._center_gbp + (1.0 - weight) * mixture.block_gbp
+
+    def _ask(self, price: FloatArray) -> Answer:
+        return answer(self._stores, price, row=self._master.pattern, threads=self._threads)
+
+    @staticmethod
+    def _column(told: Answer) -> Column:
+        return Column(told.heat_kw, told.power_kw, told.cost)
+
+    def _guesses(self, gap: float) -> list[FloatArray]:
+        """Return prices found in longer steps, the best last; none where steps are long."""
+        coarse = coarsened(self._model.problem)
+        if coarse is None:
+            return []
+        search = _Search(stack(coarse.problem), self._left, self._threads)
+        search.run(gap * COARSE)
+        tried = [coarse.spread(each) * self._model.dt_h for each in search.tried[-KEPT:]]
+        return [each for each in tried if each.shape[0] == self._master.patterns]
+
+    def _tariff(self) -> FloatArray:
+        """Return prices to begin with: the supplier's, carbon included, as at the feeder."""
+        model = self._model
+        price = model.carbon_gbp_per_kwh + 0.0
+        if model.problem.pooled:
+            price = price + model.problem.import_gbp_per_kwh
+        return np.tile(model.dt_h * price, (self._master.patterns, 1))
+
+    def _near(self, objective_gbp: float, gap: float) -> bool:
+        return objective_gbp - self.bound_gbp <= gap * max(abs(objective_gbp), 1.0)
+
+    def _take(self, master: Master, mixture: Mixture) -> None:
+        """Keep a mixture's plan where it is the best one so far."""
+        model = self._model
+        heat = np.minimum(master.mixed(mixture), model.heat_max_kw)
+        battery, _ = battery_of(model, master.programme, mixture.columns)
+        decision = Decision(heat, battery)
+        found = evaluate(model, decision)
+        if self.best.prices is None or found.objective_gbp < self.best.found.objective_gbp:
+            prices = prices_of(model, master.programme, mixture.columns, mixture.row_duals)
+            if found.objective_gbp > self.best.found.objective_gbp:
+                decision, found = self.best.decision, self.best.found
+            worth = heat_values(model, decision.heat_kw, found.rooms_c, prices.homes)
+            self.best = _Plan(decision, found, replace(prices, heat=worth))
+
+    def _repair(self, mixture: Mixture) -> None:
+        """Forbid two things at once where they occur: in those steps by binaries."""
+        master = self._master
+        _, exclusive = battery_of(self._model, master.programme, mixture.columns)
+        one_way = both_ways_of(master.programme, mixture.columns)
+        for _ in range(MAX_REPAIRS):
+            if self._left() <= 0 or not (exclusive.size or one_way.size):
+                return
+            before = self.best.found.objective_gbp
+            strict = Master(self._model, one_way=one_way, exclusive=exclusive)
+            for column in master.added:
+                strict.add(column)
+            searched = strict.solve(self._left())
+            fixed = None if searched is None else strict.solve(1.0, fix=searched.columns)
+            if fixed is None:
+                return
+            fixed = self._answered(strict, fixed)
+            _, more = battery_of(self._model, strict.programme, fixed.columns)
+            further = both_ways_of(strict.programme, fixed.columns)
+            same = (
+                not np.setdiff1d(more, exclusive).size and not np.setdiff1d(further, one_way).size
+            )
+            if same and self.best.found.objective_gbp > before - GAP * abs(before):
+                return
+            exclusive = np.union1d(exclusive, more).astype(np.int32)
+            one_way = np.union1d(one_way, further).astype(np.int32)
+            master = strict
+
+    def _answered(self, master: Master, mixture: Mixture) -> Mixture:
+        """Let homes answer a few times more, with the binaries where they stand."""
+        for _ in range(ANSWERS):
+            self._take(master, mixture)
+            if self._left() <= 0:
+                break
+            master.add(self._column(self._ask(mixture.price)))
+            newer = master.solve(max(self._left(), 0.0))
+            if newer is None:
+                break
+            mixture = newer
+        self._take(master, mixture)
+        return mixture
