@@ -297,6 +297,9 @@ class DeviceSession:
         self._discovery = discover(self.device.profile, found)
         self._bases = (found.base, *(base for base in BASES if base != found.base))
         self._codecs = self._discovery.codecs
+        self.point_ids |= {
+            name: PointId(self.device.id, name) for name in self._discovery.profile.points
+        }
         self._plans.clear()
         self._identified = True
         return None

@@ -16,12 +16,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from drivers.codec import Decoded, PointCodec, codecs
+from drivers.judging import CLOCK
 from drivers.sunspec_models import DATA_TYPES, HEADER, SENTINELS, PointDefinition, definition
 from drivers.sunspec_sources import FOLLOWS, LIMITS, SOURCES, Source
 from drivers.sunspec_terms import terms_of
 from drivers.sunspec_walk import Layout, PlacedModel
 from ems.domain.points import POINTS
 from ems.domain.profiles import (
+    Cadence,
     Confidence,
     DataType,
     DeviceProfile,
@@ -30,6 +32,10 @@ from ems.domain.profiles import (
     WriteRule,
 )
 from ems.domain.readings import Quality
+
+STATUS_MODEL = 122
+SINCE_2000_S = 946684800.0
+"""SunSpec counts seconds from the year 2000, Hearth from 1970."""
 
 DISCOVERY = "sunspec"
 """What a profile says under ``discovery``."""
@@ -160,6 +166,10 @@ def discover(template: DeviceProfile, layout: Layout) -> Discovery:
         if mapped is not None:
             points[name] = mapped
             guards[name] = (_guard(helpers, model),)
+    clock = _clock(layout)
+    if clock is not None and CLOCK in POINTS[template.device_class]:
+        points[CLOCK] = clock[0]
+        guards[CLOCK] = (_guard(helpers, clock[1]),)
     profile = replace(
         template,
         points=points,
@@ -176,6 +186,26 @@ def discover(template: DeviceProfile, layout: Layout) -> Discovery:
     }
     missing = tuple(name for name in template.points if name not in points)
     return Discovery(layout, profile, made, helpers, guards, sums, missing)
+
+
+def _clock(layout: Layout) -> tuple[PointMap, PlacedModel] | None:
+    """Return the device's own clock where it keeps one: no profile need ask for it."""
+    for model in layout.models:
+        known = definition(model.id) if model.id == STATUS_MODEL else None
+        if known is None or _raw(model, known.points["Tms"], layout) is None:
+            continue
+        place = known.points["Tms"]
+        point = PointMap(
+            point=CLOCK,
+            space=Space.HOLDING,
+            address=model.address + place.offset,
+            data_type=DATA_TYPES[place.kind],
+            offset=SINCE_2000_S,
+            sentinels=SENTINELS[place.kind],
+            cadence=Cadence.SLOW,
+        )
+        return point, model
+    return None
 
 
 def _control(

@@ -18,6 +18,7 @@ from pathlib import Path
 import modbus_tk.defines
 import modbus_tk.modbus_tcp
 import pytest
+import structlog
 import yaml
 from click.testing import CliRunner
 
@@ -140,6 +141,33 @@ def test_energy_comes_from_the_status_model_where_no_other_has_it(kit, profiles)
         found = asyncio.run(story(port))
     assert found["energy_generated_kwh"].value == 123.456
     assert found["power_w"].value == -3672.0
+
+
+def test_a_clock_that_the_device_keeps_is_checked(kit, profiles):
+    """Model 122 tells the time: nineteen minutes slow at first, then set right."""
+    case = CASES[122]
+    right = case["registers"] | {41: 0x2B3D, 42: 0x9AC0}  # 725457600 s after 2000: NOON
+
+    def words(registers):
+        return laid(CASES[101])[:-2] + laid(case | {"registers": registers})[2 + 68 :]
+
+    async def story(port):
+        gateways = {"gw": Gateway("gw", "127.0.0.1", port, timeout_s=60.0)}
+        bus = ModbusFieldBus([kit.device(profiles["sunspec_inverter"], UNIT, name="d")], gateways)
+        await bus.poll(set(Cadence), kit.NOON)  # finds the models
+        readings = await bus.poll(set(Cadence), kit.NOON)
+        await bus.close()
+        return kit.by_name(readings, "d")
+
+    found = []
+    for registers in (case["registers"], right):
+        with structlog.testing.capture_logs() as logs, served(words(registers)) as port:
+            readings = asyncio.run(story(port))
+        said = [entry["ahead_s"] for entry in logs if entry["event"] == "clock_off"]
+        assert readings["power_w"].is_good
+        found.append((readings["clock_s"].quality, said))
+    assert readings["clock_s"].value == kit.NOON.timestamp()
+    assert found == [(Quality.OUT_OF_RANGE, [-1152]), (Quality.GOOD, [])]
 
 
 def test_an_installer_sees_a_model_as_the_device_has_it():
