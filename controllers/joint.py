@@ -116,7 +116,8 @@ class JointPlanner:
             )
         begin = self._clock()
         model = stack(problem)
-        if model.homes * model.steps <= self._few or not model.homes or not can_be_stores(model):
+        few = model.homes * model.steps <= self._few or not model.homes
+        if few or not can_be_stores(model) or np.any(model.pumps.discrete):
             whole = HighsPlanner(self._zone, clock=self._clock)
             return whole.plan(problem, deadline_s - (self._clock() - begin))
         search = _Search(model, lambda: deadline_s - (self._clock() - begin), self._threads)

@@ -14,7 +14,7 @@ import numpy as np
 
 from controllers.checking import decided, faults
 from controllers.evaluation import evaluate, power_of
-from controllers.linear import HighsPlanner
+from controllers.joint import JointPlanner
 from controllers.stacked import stack
 from ems.domain.plans import Planner, Schedule, SchedulingProblem, TerminalCase
 
@@ -32,7 +32,7 @@ def plan(
     zone: ZoneInfo | None = None,
     sensitivity: bool = False,
     clock: Callable[[], float] = time.monotonic,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> Schedule:
     """Return the best plan of a block that is found within a deadline.
 
@@ -51,7 +51,7 @@ def plan(
     clock
         Seconds that never run backwards.
     threads
-        That may be used.
+        That may be used; all cores where left out.
 
     Raises
     ------
@@ -60,12 +60,12 @@ def plan(
         its band, an event that cannot be met or a capacity of zero is no fault.
     """
     begin = clock()
-    planner = HighsPlanner(zone, clock=clock, threads=threads)
+    planner = JointPlanner(zone, clock=clock, threads=threads)
     share = 0.6 if sensitivity else 1.0
     schedule = planner.plan(problem, share * deadline_s)
     if not sensitivity:
         return schedule
-    quick = HighsPlanner(None, clock=clock, threads=threads)
+    quick = JointPlanner(None, clock=clock, threads=threads)
     return with_sensitivity(
         problem, schedule, quick, lambda: deadline_s - (clock() - begin), TERMINAL_SCALES
     )
