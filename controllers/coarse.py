@@ -58,6 +58,8 @@ def coarsened(problem: SchedulingProblem) -> Coarse | None:
             **means(given, _MEANS),
             floor_c=np.maximum.reduceat(given.floor_c, first),
             hot_water_w=None,
+            pv_w=mean_or_none(given.pv_w),
+            export_gbp_per_kwh=mean_or_none(given.export_gbp_per_kwh),
             pump=None
             if given.pump is None
             else replace(given.pump, heat_min_w=mean_or_none(given.pump.heat_min_w)),
