@@ -43,8 +43,11 @@ FADE_H = 12.0
 ERROR_FLOOR_K = 0.12
 """No home follows (20) more closely than this [K]: keeps intervals honest."""
 COLUMNS = ("room_c", "outdoor_c", "heat_w", "sun_w_m2")
-SHARED = 2 + len(HARMONICS)
+SHARED = 3 + len(HARMONICS)
 OWN = 3
+STANDING_SHARE = 1.5
+"""Spread of the electricity that makes no heat, per W/K of loss [K]: a larger home has a larger
+pump."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +60,7 @@ class Stretches:
     sun_w_m2: FloatArray
     hour_utc: FloatArray
     weight: FloatArray
+    per_w: FloatArray
 
     def take(self, which: FloatArray | slice) -> Stretches:
         """Return some of them."""
@@ -68,6 +72,7 @@ class Stretches:
             self.sun_w_m2[index],
             self.hour_utc[index],
             self.weight[index],
+            self.per_w[index],
         )
 
     def __len__(self) -> int:
@@ -165,6 +170,9 @@ def stretches(frame: pd.DataFrame) -> Stretches:
         ["outdoor_c", "heat_w", "sun_w_m2"]
     ].interpolate(limit=4, limit_area="inside")
     values = full.to_numpy()
+    per_w = np.zeros(len(full))
+    if "per_w" in frame.columns:
+        per_w = np.nan_to_num(frame["per_w"].to_numpy(dtype=float))
     index = pd.DatetimeIndex(full.index)
     hours = np.asarray(index.hour + index.minute / 60.0 + STEP_H / 2, dtype=np.float64)
     last = len(values) - 1 - STRETCH
@@ -185,6 +193,7 @@ def stretches(frame: pd.DataFrame) -> Stretches:
         sun_w_m2=values[part, 3],
         hour_utc=hours[part],
         weight=np.exp(-age_d / FORGETTING_D),
+        per_w=per_w[part],
     )
 
 
@@ -248,7 +257,8 @@ def _responses(
     sun = data.sun_w_m2.T[..., None]
     given[:, :, 1] = sun * (air * drive[:, 2] + (1.0 - air) * drive[:, 3])
     given[:, :, 2] = drive[:, 2]
-    given[:, :, 3 : 1 + SHARED] = daily_course(data.hour_utc.T)[..., None] * drive[:, 2]
+    given[:, :, 3] = -data.per_w.T[..., None] * drive[:, 0]
+    given[:, :, 4 : 1 + SHARED] = daily_course(data.hour_utc.T)[..., None] * drive[:, 2]
     fading = np.exp(-np.maximum(np.arange(length) - fades_from, 0) * STEP_H / FADE_H)
     given[:, :, 1 + SHARED] = fading[:, None, None] * drive[:, 2]
     state = np.zeros((count, columns, 3))
@@ -279,11 +289,11 @@ def _own_spread(model: HomeModel) -> FloatArray:
 
 
 def _shared_prior(prior: HomeModel) -> tuple[FloatArray, FloatArray]:
-    mean = np.array([prior.aperture_m2, prior.free_w, *([0.0] * len(HARMONICS))])
+    mean = np.array([prior.aperture_m2, prior.free_w, 0.0, *([0.0] * len(HARMONICS))])
     loose = 0.25 * prior.free_w + 60.0
-    spread = np.array(
-        [0.7 * prior.aperture_m2 + 0.3, 0.5 * prior.free_w + 60.0, *([loose] * len(HARMONICS))]
-    )
+    standing = STANDING_SHARE * prior.loss_w_per_k
+    own = [0.7 * prior.aperture_m2 + 0.3, 0.5 * prior.free_w + 60.0, standing]
+    spread = np.array([*own, *([loose] * len(HARMONICS))])
     return mean, spread
 
 
@@ -351,7 +361,8 @@ def _fit(data: Stretches, prior: HomeModel, spread: float, *, massive: bool) -> 
         model,
         aperture_m2=float(max(shared[0], 0.0)),
         free_w=float(shared[1]),
-        daily_w=(float(shared[2]), float(shared[3]), float(shared[4]), float(shared[5])),
+        standing_w=float(max(shared[2], 0.0)),
+        daily_w=(float(shared[3]), float(shared[4]), float(shared[5]), float(shared[6])),
     )
     return Fit(model, sigma, tuple(float(x) for x in np.sqrt(np.diag(covariance))))
 
@@ -362,7 +373,7 @@ def ahead(model: HomeModel, data: Stretches) -> FloatArray:
     The first half tells where mass and disturbance stand; the inputs of the second are known.
     """
     base, shared, own = _responses(model, data, STRETCH - AHEAD)
-    amounts = np.array([model.aperture_m2, model.free_w, *model.daily_w])
+    amounts = np.array([model.aperture_m2, model.free_w, model.standing_w, *model.daily_w])
     base = base + shared @ amounts
     warm = STRETCH - AHEAD
     left = np.nan_to_num(data.room_c[:, 1 : warm + 1] - base[:, :warm])

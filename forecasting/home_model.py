@@ -57,6 +57,9 @@ class HomeModel:
         ``A`` [m²], the mean of ``F`` [W].
     daily_w
         Amplitudes of the daily course of ``F`` (`HARMONICS`, hours in UTC) [W].
+    standing_w
+        Electricity of a running heat pump that makes no heat, where heat is guessed from
+        electricity [W].
     error_k
         Held-out error of the room a day ahead, root mean square [K]; ``nan`` before any.
     persistence_k
@@ -78,6 +81,7 @@ class HomeModel:
     aperture_m2: float = 0.0
     free_w: float = 0.0
     daily_w: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    standing_w: float = 0.0
     loss_sd: float = 0.0
     capacity_sd: float = 0.0
     error_k: float = float("nan")

@@ -25,6 +25,8 @@ EPC = {
     "G": (3.6, 48.0),
 }
 """Band → loss [W/(K·m²)] and capacity [Wh/(K·m²)], as in the rules of the demonstration."""
+RUNS_SHARE = 0.05
+"""A heat pump that draws more than this share of its rated power runs [-]."""
 DESIGN_LIFT_K = 24.0
 SIZED_SHARE = 0.75
 """Where no certificate is known: the heat pump covers the loss at -4 °C with this share of its
@@ -87,6 +89,13 @@ def heat_from_power(device: Device, power_w: FloatArray, outdoor_c: FloatArray) 
         follows = flow_for(device, np.maximum(heat, 0.0), ROOM_C, 1.0)
         heat = power_w * cop(pump, outdoor_c, weight * follows + (1.0 - weight) * curve)
     return np.asarray(heat)
+
+
+def heat_per_w(device: Device, power_w: FloatArray, outdoor_c: FloatArray) -> FloatArray:
+    """Return how much less heat each watt of standing electricity would mean [W/W]."""
+    runs = power_w > RUNS_SHARE * device.rated_heat_w / device.rated_cop
+    guess = heat_from_power(device, power_w, outdoor_c)
+    return np.where(runs, guess / np.where(runs, power_w, 1.0), 0.0)
 
 
 def flow_for(device: Device, heat_w: FloatArray, room_c: float, gain: float) -> FloatArray:

@@ -14,7 +14,7 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
 from ems.domain.setpoints import Cause
 from ems.loop.actuators import Told, all_heat, follow, learnt, own_thermostat
-from ems.loop.heating import capacity_w, heat_from_power, heating_of, prior_of
+from ems.loop.heating import capacity_w, heat_from_power, heat_per_w, heating_of, prior_of
 from ems.loop.history import Readings, read
 from ems.loop.memory import Memory
 from ems.loop.optimum import Optimum, solve
@@ -147,7 +147,9 @@ def _with_heat(grid: pd.DataFrame, device: Device) -> pd.DataFrame:
     guess = heat_from_power(device, power, outdoor)
     heat = grid["heat_w"].to_numpy()
     metered = np.isfinite(heat).sum() >= 0.8 * np.isfinite(power).sum()
-    return grid.assign(heat_w=heat if metered else guess)
+    if metered:
+        return grid.assign(heat_w=heat, per_w=0.0)
+    return grid.assign(heat_w=guess, per_w=heat_per_w(device, power, outdoor))
 
 
 def _learnt_again(
@@ -193,9 +195,11 @@ def _taught(
         if np.isfinite(mean_w):
             measured_w = mean_w
             if name == "power_w":
-                measured_w = float(
-                    heat_from_power(device, np.array([mean_w]), outlook.outdoor_c[:1])[0]
-                )
+                power, outdoor = np.array([mean_w]), outlook.outdoor_c[:1]
+                lost_w = 0.0 if memory.model is None else memory.model.standing_w
+                heat = heat_from_power(device, power, outdoor)
+                heat -= lost_w * heat_per_w(device, power, outdoor)
+                measured_w = max(float(heat[0]), 0.0)
     nominal_w = float(capacity_w(device, outlook.outdoor_c[:1], 1.0)[0])
     if room_c is not None:
         memory = learnt(device, memory, room_c, measured_w, nominal_w, elapsed_s)
@@ -267,7 +271,8 @@ def _inputs(grid: pd.DataFrame, model: HomeModel) -> FloatArray:
     index = pd.DatetimeIndex(grid.index)
     hours = np.asarray(index.hour + index.minute / 60.0 + 0.25, dtype=np.float64)
     to_air, to_mass = gains(model, hours, grid["sun_w_m2"].to_numpy())
-    return np.stack([grid["heat_w"].to_numpy(), grid["outdoor_c"].to_numpy(), to_air, to_mass], 1)
+    heat_w = grid["heat_w"].to_numpy() - model.standing_w * grid["per_w"].to_numpy()
+    return np.stack([np.maximum(heat_w, 0.0), grid["outdoor_c"].to_numpy(), to_air, to_mass], 1)
 
 
 def _cautious(model: HomeModel) -> HomeModel:

@@ -20,7 +20,10 @@ STALE_S = 2700.0
 LEAST_HOURS = 72.0
 """A model learnt from less does not steer."""
 ERROR_MAX_K = 0.9
-"""Nor one whose held-out error a day ahead is larger [K]."""
+ERROR_SHARE = 0.75
+ERROR_END_K = 1.8
+"""Nor one whose held-out error a day ahead is larger [K], unless it is less than this share of
+what "as it is now" errs, as where the sun comes and goes; never one beyond the end."""
 WRONG_K = 0.8
 """Nor one whose forecasts of two hours ahead are off by this in the mean [K]."""
 LOST_SHARE = 0.4
@@ -58,7 +61,8 @@ def not_good_enough(model: HomeModel) -> str | None:
     """Return why a model does not steer yet; ``None`` where it does."""
     if model.source == "prior" or model.hours < LEAST_HOURS:
         return f"{model.hours:.0f} of {LEAST_HOURS:.0f} hours of readings are known"
-    if not model.error_k <= ERROR_MAX_K:
+    limit_k = max(ERROR_MAX_K, min(ERROR_SHARE * model.persistence_k, ERROR_END_K))
+    if not model.error_k <= limit_k:
         return f"forecasts of the room are off by {model.error_k:.1f} K a day ahead"
     return None
 

@@ -26,15 +26,15 @@ def device(actuator: Actuator) -> Device:
 
 
 def test_after_a_week_alone_a_heavy_home_pays_less_and_is_no_colder(weeks, winter) -> None:
-    """A heated screed and a pump that is on or off; three days, stepped once an hour."""
-    prices = weeks.daily_prices(10)
+    """A heated screed and a pump that is on or off; two days, stepped once an hour."""
+    prices = weeks.daily_prices(9)
     since = weeks.START + timedelta(days=7.5)
     one = device(Actuator.ON_OFF)
     steered = weeks.days_of(
-        weeks.FloorHouse(), one, 10, prices=prices, weather=winter, every_min=60, alone_days=7
+        weeks.FloorHouse(), one, 9, prices=prices, weather=winter, every_min=60, alone_days=7
     )
     alone = weeks.days_of(
-        weeks.FloorHouse(), one, 10, prices=prices, weather=winter, every_min=60, shift_k=0.0
+        weeks.FloorHouse(), one, 9, prices=prices, weather=winter, every_min=60, shift_k=0.0
     )
     assert not steered.results[-1][1].reason.released
     assert steered.cost(since) < 0.93 * alone.cost(since)
