@@ -22,7 +22,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from ems.domain.points import PointId
-from ems.domain.setpoints import Cause, Setpoint
+from ems.domain.ports import LogEntry
+from ems.domain.setpoints import Applied, Cause, Setpoint
 from ems.domain.wishes import Asked
 from ems.settings import load_estate
 from ems.store import open_store
@@ -64,6 +65,33 @@ def test_a_killed_process_comes_back_and_the_others_go_on(demo: Demo, name: str)
         if other != name:
             assert demo.pid(other) == pid
     time.sleep(3.0)
+    demo.until_well()
+
+
+def test_a_control_process_that_is_asked_to_end_hands_every_device_back(demo: Demo) -> None:
+    """The battery's remote control too; then the supervisor starts control anew."""
+    demo.until_well()
+    before = demo.pid("control")
+    with open_store(demo.state / "store.sqlite") as store:
+        commanded = {command.point_id for command in store.active_commands()}
+        begins = store.heartbeats()["control"].at
+        os.kill(before, signal.SIGTERM)
+
+        def handed_back() -> list[LogEntry]:
+            ends = begins + timedelta(days=1)
+            return store.log_entries(begins, ends, "handed_back")
+
+        until(lambda: bool(handed_back()), PATIENCE_S)
+        last = handed_back()[-1]
+        assert last.detail == {"released": len(commanded), "standing": 0}
+        records = store.setpoints(None, begins, last.at + timedelta(seconds=1))
+        released = {
+            record.setpoint.point_id
+            for record in records
+            if record.setpoint.cause is Cause.RELEASE and isinstance(record.outcome, Applied)
+        }
+        assert released == commanded and any("battery" in each.device_id for each in released)
+    until(lambda: demo.pid("control") not in {before, 0}, PATIENCE_S)
     demo.until_well()
 
 
