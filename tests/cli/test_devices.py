@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
+import sys
 import tempfile
 import threading
 from datetime import timedelta
@@ -39,6 +41,7 @@ for path in (ROOT / "config" / "devices").glob("*.yaml"):
     (DEVICES / path.name).write_text(yaml.safe_dump(document), encoding="utf-8")
 PROFILES = load_profiles(DEVICES)
 UNIT = 7
+PATIENCE_S = 60.0
 PATIENCE = "60"
 
 
@@ -125,6 +128,25 @@ def test_every_profile_can_be_rehearsed(desk, name):
         [row] = said("read", *at(desk, profile), "--point", point)
         assert row["value"] == pytest.approx(wanted, abs=rule.tolerance + 1e-6)
         break  # one is enough: the rest of writing is the drivers' test
+
+
+def test_the_command_serves_a_profile_until_it_is_told_to_end():
+    """As an installer starts it: a process of its own, that says where it answers."""
+    command = [sys.executable, "-m", "ems.cli", "field", "--device", "sofar_hyd_g3"]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--unit", "3"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as served:
+        try:
+            assert served.stdout is not None
+            said_so = served.stdout.readline()
+            address = re.search(r"answers on (\S+:\d+)", said_so)
+            assert address, said_so
+            where = (address[1], "--unit", 3, "--profile", "sofar_hyd_g3", "--profiles", DEVICES)
+            rows = said("read", *where, *WAIT)
+            assert {row["quality"] for row in rows} == {"good"}
+        finally:
+            served.terminate()
+        assert served.wait(PATIENCE_S) == 0
 
 
 def test_mbpoll_reads_what_the_command_reads(desk):
