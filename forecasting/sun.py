@@ -1,13 +1,12 @@
-"""Where the sun stands, and what a tilted panel makes of horizontal irradiance.
+"""Where the sun stands, and what a tilted panel makes of horizontal irradiance: pvlib's models.
 
-Free functions over arrays. Angles in degrees at the edges, azimuth clockwise from
-north. Accurate to about half a degree, which is enough for half-hours.
+Free functions over arrays. Angles in degrees, azimuth clockwise from north. pvlib is imported
+where it is used, so that programs which only read forecasts do not load it.
 
 References
 ----------
-J. W. Spencer (1971), Fourier series representation of the position of the sun.
-D. G. Erbs, S. A. Klein, J. A. Duffie (1982), Estimation of the diffuse radiation
-fraction for hourly, daily and monthly-average global radiation.
+pvlib: its ephemeris for the sun, the Haurwitz clear sky, the diffuse share by Erbs and others
+(1982), the sky by Hay and Davies (1980).
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ import numpy as np
 import pandas as pd
 
 from ems.domain.forecasts import FloatArray
-from forecasting.interface import epoch_s
 
-SOLAR_CONSTANT_W_M2 = 1361.0
 ALBEDO = 0.2
+"""Share of light that the ground throws back [-]."""
+_HIGHEST_ZENITH = 87.0
+"""With the sun lower than this all light counts as diffuse [°]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +30,8 @@ class SunPosition:
 
     Attributes
     ----------
-    sin_elevation
-        Sine of the elevation [-]; negative below the horizon.
+    zenith_deg
+        From overhead [°]; above 90 the sun is below the horizon.
     azimuth_deg
         Clockwise from north [°].
     solar_hour
@@ -40,104 +40,96 @@ class SunPosition:
         Irradiance outside the atmosphere on a plane facing the sun [W/m²].
     """
 
-    sin_elevation: FloatArray = field(repr=False)
+    zenith_deg: FloatArray = field(repr=False)
     azimuth_deg: FloatArray = field(repr=False)
     solar_hour: FloatArray = field(repr=False)
     extraterrestrial_w_m2: FloatArray = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Light:
+    """What reaches the ground at some instants, each of shape (n,) [W/m²]; ``nan`` stays ``nan``.
+
+    Attributes
+    ----------
+    horizontal, diffuse
+        All light on a horizontal plane, and that of the sky alone.
+    beam
+        Straight from the sun, on a plane facing it.
+    """
+
+    horizontal: FloatArray = field(repr=False)
+    diffuse: FloatArray = field(repr=False)
+    beam: FloatArray = field(repr=False)
+
+
 def sun_position(instants: pd.DatetimeIndex, latitude: float, longitude: float) -> SunPosition:
     """Return where the sun stands at ``instants`` (UTC), place in degrees north and east."""
-    seconds = epoch_s(instants).astype(np.float64)
-    day_of_year = np.asarray(instants.day_of_year, dtype=np.float64)
-    hour = seconds % 86400.0 / 3600.0
-    b = 2.0 * np.pi * (day_of_year - 1.0 + hour / 24.0) / 365.25
-    declination = (
-        0.006918
-        - 0.399912 * np.cos(b)
-        + 0.070257 * np.sin(b)
-        - 0.006758 * np.cos(2 * b)
-        + 0.000907 * np.sin(2 * b)
-    )
-    equation_h = (
-        229.18
-        / 60.0
-        * (
-            0.000075
-            + 0.001868 * np.cos(b)
-            - 0.032077 * np.sin(b)
-            - 0.014615 * np.cos(2 * b)
-            - 0.040849 * np.sin(2 * b)
-        )
-    )
-    solar_hour = (hour + longitude / 15.0 + equation_h) % 24.0
-    angle = np.radians(15.0 * (solar_hour - 12.0))
-    north = np.radians(latitude)
-    sin_elevation = np.sin(north) * np.sin(declination) + np.cos(north) * np.cos(
-        declination
-    ) * np.cos(angle)
-    east = -np.cos(declination) * np.sin(angle)
-    to_north = np.cos(north) * np.sin(declination) - np.sin(north) * np.cos(declination) * np.cos(
-        angle
-    )
+    from pvlib import irradiance, solarposition
+
+    if not len(instants):
+        nothing = np.empty(0)
+        return SunPosition(nothing, nothing, nothing, nothing)
+    sun = solarposition.ephemeris(instants, latitude, longitude)
     return SunPosition(
-        sin_elevation=sin_elevation,
-        azimuth_deg=np.degrees(np.arctan2(east, to_north)) % 360.0,
-        solar_hour=solar_hour,
-        extraterrestrial_w_m2=SOLAR_CONSTANT_W_M2 * (1.0 + 0.033 * np.cos(b)),
+        zenith_deg=sun["zenith"].to_numpy(dtype=np.float64),
+        azimuth_deg=sun["azimuth"].to_numpy(dtype=np.float64),
+        solar_hour=sun["solar_time"].to_numpy(dtype=np.float64) % 24.0,
+        extraterrestrial_w_m2=np.asarray(
+            irradiance.get_extra_radiation(instants.day_of_year.to_numpy()), dtype=np.float64
+        ),
     )
 
 
 def clear_sky_w_m2(sun: SunPosition) -> FloatArray:
-    """Return horizontal irradiance under a clear sky [W/m²], zero at night.
+    """Return horizontal irradiance under a clear sky [W/m²], zero at night."""
+    from pvlib import clearsky
 
-    The Haurwitz model: ``1098 sin(h) exp(-0.057 / sin(h))``.
+    found = clearsky.haurwitz(pd.Series(sun.zenith_deg))
+    return np.asarray(found["ghi"].to_numpy(), dtype=np.float64)
+
+
+def light_of(irradiance_w_m2: FloatArray, sun: SunPosition) -> Light:
+    """Return horizontal irradiance [W/m²] parted into sky and sun."""
+    from pvlib import irradiance
+
+    parts = irradiance.erbs_driesse(
+        irradiance_w_m2,
+        sun.zenith_deg,
+        dni_extra=sun.extraterrestrial_w_m2,
+        max_zenith=_HIGHEST_ZENITH,
+    )
+    beam = np.minimum(np.asarray(parts["dni"]), sun.extraterrestrial_w_m2)
+    return Light(irradiance_w_m2, np.asarray(parts["dhi"]), beam)
+
+
+def on_plane_w_m2(
+    light: Light, sun: SunPosition, tilt_deg: float, azimuth_deg: float
+) -> FloatArray:
+    """Return irradiance on a tilted plane [W/m²], shape of ``light``'s arrays.
+
+    ``sun`` holds positions at the middle of the same steps; a tilt of 0 is flat.
     """
-    up = np.maximum(sun.sin_elevation, 1e-3)
-    clear = 1098.0 * up * np.exp(-0.057 / up)
-    return np.where(sun.sin_elevation > 0, clear, 0.0)
+    from pvlib import irradiance
+
+    found = irradiance.get_total_irradiance(
+        tilt_deg,
+        azimuth_deg,
+        sun.zenith_deg,
+        sun.azimuth_deg,
+        dni=light.beam,
+        ghi=light.horizontal,
+        dhi=light.diffuse,
+        dni_extra=sun.extraterrestrial_w_m2,
+        albedo=ALBEDO,
+        model="haydavies",
+    )
+    plane = np.asarray(found["poa_global"], dtype=np.float64)
+    return np.where(sun.zenith_deg < 91.0, plane, 0.0)
 
 
 def on_tilted_plane_w_m2(
     irradiance_w_m2: FloatArray, sun: SunPosition, tilt_deg: float, azimuth_deg: float
 ) -> FloatArray:
-    """Return irradiance on a tilted plane [W/m²], shape of ``irradiance_w_m2``.
-
-    Parameters
-    ----------
-    irradiance_w_m2
-        Global horizontal irradiance [W/m²]; ``nan`` stays ``nan``.
-    sun
-        Positions at the middle of the same steps.
-    tilt_deg, azimuth_deg
-        Of the plane; 0 is flat, azimuth clockwise from north.
-    """
-    up = sun.sin_elevation
-    clearness = np.clip(
-        irradiance_w_m2 / (sun.extraterrestrial_w_m2 * np.maximum(up, 0.05)), 0.0, 1.0
-    )
-    diffuse_share = np.where(
-        clearness <= 0.22,
-        1.0 - 0.09 * clearness,
-        0.9511
-        - 0.1604 * clearness
-        + 4.388 * clearness**2
-        - 16.638 * clearness**3
-        + 12.336 * clearness**4,
-    )
-    diffuse_share = np.where(clearness > 0.8, 0.165, diffuse_share)
-    diffuse = diffuse_share * irradiance_w_m2
-    beam_normal = np.minimum(
-        (irradiance_w_m2 - diffuse) / np.maximum(up, 0.05), sun.extraterrestrial_w_m2
-    )
-    tilt = np.radians(tilt_deg)
-    cos_elevation = np.sqrt(np.clip(1.0 - up**2, 0.0, 1.0))
-    facing = up * np.cos(tilt) + cos_elevation * np.sin(tilt) * np.cos(
-        np.radians(sun.azimuth_deg - azimuth_deg)
-    )
-    plane = (
-        np.where(up > 0, beam_normal * np.maximum(facing, 0.0), 0.0)
-        + diffuse * (1.0 + np.cos(tilt)) / 2.0
-        + irradiance_w_m2 * ALBEDO * (1.0 - np.cos(tilt)) / 2.0
-    )
-    return np.asarray(np.where(up > -0.02, plane, 0.0), dtype=np.float64)
+    """Return `on_plane_w_m2` of horizontal irradiance [W/m²]."""
+    return on_plane_w_m2(light_of(irradiance_w_m2, sun), sun, tilt_deg, azimuth_deg)

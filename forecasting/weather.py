@@ -22,7 +22,7 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray, Forecast
 from ems.domain.time import floor_to, require_utc
 from forecasting.interface import LEVELS, Z_90, epoch_s
-from forecasting.sun import SunPosition, clear_sky_w_m2, sun_position
+from forecasting.sun import clear_sky_w_m2, sun_position
 from forecasting.weather_error import MAX_LEAD_H, PERFECT, IssueError, SdOfLead, issue_error
 
 WEATHER_COLUMNS = ("outdoor_c", "irradiance_w_m2")
@@ -170,7 +170,7 @@ class FileWeather:
         middle = _middles(start, steps, step_s)
         issue_hour = int(now.timestamp() // _HOUR_S)
         lead_h = np.clip(middle / _HOUR_S - issue_hour, 0.0, MAX_LEAD_H)
-        outdoor, irradiance, gaps = self._truth(middle)
+        outdoor, irradiance, gaps, clear = self._truth(middle)
         lacked: tuple[str, ...] = ()
         if gaps.any():
             first = start + timedelta(seconds=step_s * int(np.argmax(gaps)))
@@ -188,7 +188,7 @@ class FileWeather:
         relative = band.irradiance_sd(lead_h)
         outdoor_sd = np.where(gaps, 3.0, band.outdoor_sd(lead_h))
         relative = np.where(gaps, 0.6, relative)
-        top = 1.1 * clear_sky_w_m2(self._sun(middle))
+        top = 1.1 * clear
         sunny = np.minimum(irradiance * np.exp(bright - relative**2 / 2), top)
         issue = _Issue(self._subject, now, start, step_s, lacked, self._name)
         return {
@@ -199,7 +199,7 @@ class FileWeather:
     def observed(self, start: datetime, now: datetime) -> pd.DataFrame:
         """Return half-hours of [start, now) as observed; ``nan`` until their hour has ended."""
         index = pd.date_range(floor_to(start), floor_to(now), freq="30min", inclusive="left")
-        outdoor, irradiance, _ = self._truth(np.asarray(epoch_s(index) + 900.0))
+        outdoor, irradiance, _, _ = self._truth(np.asarray(epoch_s(index) + 900.0))
         # half-hours lean on the hour's end, so they are known when the hour has ended
         known = (epoch_s(index) // _HOUR_S + 1) * _HOUR_S <= now.timestamp()
         return pd.DataFrame(
@@ -220,32 +220,36 @@ class FileWeather:
             channel=channel,
         )
 
-    def _sun(self, middle_s: FloatArray) -> SunPosition:
-        index = pd.DatetimeIndex(pd.to_datetime(np.round(middle_s), unit="s", utc=True))
-        return sun_position(index, *self._place)
+    def _clear_sky(self, at_s: FloatArray) -> FloatArray:
+        """Return what a clear sky would give [W/m²], shape of ``at_s`` [s since the epoch]."""
+        index = pd.DatetimeIndex(pd.to_datetime(np.round(at_s.ravel()), unit="s", utc=True))
+        return clear_sky_w_m2(sun_position(index, *self._place)).reshape(at_s.shape)
 
-    def _truth(self, middle_s: FloatArray) -> tuple[FloatArray, FloatArray, NDArrayBool]:
-        """Return temperature, irradiance at the middles of steps, and where either is missing.
+    def _truth(
+        self, middle_s: FloatArray
+    ) -> tuple[FloatArray, FloatArray, NDArrayBool, FloatArray]:
+        """Return temperature, irradiance, where either is missing, and the clear sky's irradiance.
 
+        All at the middles of steps.
         Temperature runs straight between the hours. Irradiance of an hour is spread over
         its steps as the clear sky would be, so that the hour's mean stays.
         """
         hours = self._seconds
         if not len(hours):
             nothing = np.full(middle_s.shape, np.nan)
-            return nothing, nothing, np.ones(middle_s.shape, dtype=bool)
+            return nothing, nothing, np.ones(middle_s.shape, dtype=bool), nothing
         outdoor = np.interp(middle_s, hours, self._outdoor, left=np.nan, right=np.nan)
         end = (middle_s // _HOUR_S + 1) * _HOUR_S
         row = ((end - hours[0]) // _HOUR_S).astype(np.int64)
         inside = (row >= 0) & (row < len(hours))
         mean = np.where(inside, self._irradiance[np.clip(row, 0, len(hours) - 1)], np.nan)
-        clear = clear_sky_w_m2(self._sun(middle_s))
         within = np.arange(6) * 600.0 + 300.0
         over_hour = (end - _HOUR_S)[:, None] + within
-        whole = clear_sky_w_m2(self._sun(over_hour.ravel())).reshape(over_hour.shape).mean(axis=1)
+        sky = self._clear_sky(np.concatenate([middle_s[:, None], over_hour], axis=1))
+        clear, whole = sky[:, 0], sky[:, 1:].mean(axis=1)
         shape = np.where(whole > 5.0, clear / np.maximum(whole, 5.0), 1.0)
         irradiance = mean * shape
-        return outdoor, irradiance, np.isnan(outdoor) | np.isnan(irradiance)
+        return outdoor, irradiance, np.isnan(outdoor) | np.isnan(irradiance), clear
 
     def _repeat(
         self,
@@ -262,7 +266,7 @@ class FileWeather:
             if not todo.any():
                 break
             days = np.ceil((middle_s - now_s + _HOUR_S) / 86400.0).clip(1) + back - 1
-            warm, sun, _ = self._truth(middle_s - 86400.0 * days)
+            warm, sun, _, _ = self._truth(middle_s - 86400.0 * days)
             outdoor = np.where(todo & gaps, warm, outdoor)
             irradiance = np.where(todo & gaps, sun, irradiance)
         return outdoor, irradiance

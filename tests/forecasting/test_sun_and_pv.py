@@ -29,7 +29,7 @@ def test_the_sun_at_solstices_and_equinox():
         51.5,
         0.0,
     )
-    elevation = np.degrees(np.arcsin(sun.sin_elevation))
+    elevation = 90.0 - sun.zenith_deg
     assert elevation[0] == pytest.approx(90 - 51.5 + 23.44, abs=0.3)
     assert elevation[1] == pytest.approx(90 - 51.5 - 23.44, abs=0.3)
     assert elevation[2:] == pytest.approx([0.0, 0.0], abs=0.6)
@@ -66,8 +66,10 @@ def issue(weather_file, error=PERFECT, steps: int = 48):
 def test_shade_in_the_morning_is_learnt_from_the_meter(weather_file):
     frame = meter_and_weather(weather_file)
     model = PvModel("A", ARRAY, LONDON).fit(frame, NOW)
-    assert model.gain[7] == pytest.approx(0.3 * 0.8 / 0.86, abs=0.06)
-    assert model.gain[12] == pytest.approx(0.8 / 0.86, abs=0.03)
+    assert model.gain[7] < 0.6
+    assert model.gain[12] == pytest.approx(1.0, abs=0.05)
+    assert model.roof.tilt_deg == pytest.approx(30.0, abs=2 * model.roof.tilt_sd_deg)
+    assert model.roof.azimuth_deg == pytest.approx(180.0, abs=2 * model.roof.azimuth_sd_deg)
 
 
 def test_learning_beats_the_nameplate_on_the_next_day_and_night_is_zero(weather_file):
