@@ -32,6 +32,8 @@ class ThermalEstimate:
         ``prior`` or ``fit``.
     note
         Why the data could not tell, where it could not.
+    power_scale
+        Electricity measured over what estimate and nameplate expect of the same days [-].
     """
 
     dwelling_id: str
@@ -45,3 +47,4 @@ class ThermalEstimate:
     hours: float = 0.0
     source: str = "prior"
     note: str = ""
+    power_scale: float = 1.0

@@ -8,15 +8,18 @@ from datetime import datetime, timedelta
 import pandas as pd
 import structlog
 
-from ems.domain.estate import Estate
+from ems.domain.estate import Block, Estate
 from ems.domain.forecasts import Forecast
+from ems.domain.points import PointId
 from ems.domain.ports import Store
+from ems.domain.readings import Quality
 from ems.domain.thermal import ThermalEstimate
 from ems.domain.time import HALF_HOUR_S, floor_to
 from ems.service.fine_loads import FineLoads
 from ems.service.fits import Fits
 from ems.service.forecast_quality import QualityDesk
 from ems.service.learning import Learner
+from forecasting.block import sum_forecasts
 from forecasting.candidates import Candidates
 from forecasting.issue import block_candidates, home_candidates, issue
 from forecasting.run import (
@@ -27,10 +30,12 @@ from forecasting.run import (
     points_of,
     thermal_points,
 )
+from forecasting.thermostat import PUMP_CORRELATION, own_thermostat
 from forecasting.weather import WeatherProvider
 
 log = structlog.get_logger()
 
+ROOM_MAX_AGE = timedelta(hours=1)
 FIT_DAYS = 28
 """Days of half-hours that a thermal fit looks at."""
 
@@ -82,6 +87,7 @@ class ForecastJob:
                 block, own, weather, setting, observed_weather=sky, homes=homes, learnt=learnt
             )
             made += homes + issue(of_block, standings, missing)
+            made += self._own_thermostats(block, homes, weather, setting, estimates)
             candidates |= of_homes | of_block
         made += self._fine.forecasts(self._estate.blocks, made, now)
         self._store.add_forecasts(made)
@@ -99,6 +105,41 @@ class ForecastJob:
         if self._learner is None:
             return [], ""
         return self._learner.forecasts(rollups, setting, weather, sky)
+
+    def _own_thermostats(
+        self,
+        block: Block,
+        homes: list[Forecast],
+        weather: Mapping[str, Forecast],
+        setting: Setting,
+        estimates: Mapping[str, ThermalEstimate],
+    ) -> list[Forecast]:
+        """Return what homes would draw for heating if nobody planned, and their sum."""
+        free = {one.subject: one for one in homes if one.target == "free_heat_w"}
+        rooms = self._store.latest([home.room_sensor_id for home in block.dwellings])
+        made = []
+        for home in block.dwellings:
+            room = rooms.get(PointId(home.room_sensor_id, "temperature_c"))
+            if room is not None and (
+                room.quality is not Quality.GOOD
+                or setting.issued_at - room.observed_at > ROOM_MAX_AGE
+            ):
+                room = None
+            if home.id in free and home.id in estimates:
+                made.append(
+                    own_thermostat(
+                        home,
+                        estimates[home.id],
+                        weather,
+                        free[home.id],
+                        setting,
+                        None if room is None else room.value,
+                    )
+                )
+        parts = [one for one in made if one is not None]
+        if len(parts) == len(block.dwellings):
+            parts.append(sum_forecasts(parts, block.id, PUMP_CORRELATION))
+        return parts
 
     def learn(self, now: datetime) -> None:
         """Begin to learn household load anew from what is known at ``now``."""
