@@ -11,8 +11,9 @@ import pandas as pd
 
 from ems.domain.forecasts import Forecast
 from forecasting.calendar import SLOTS, Calendar
-from forecasting.ensemble import HELD_DAYS, LEAST_DAYS, learnt_models
+from forecasting.ensemble import learnt_models
 from forecasting.interface import Horizon, SeriesModel
+from forecasting.learning import HELD_DAYS, LEAST_DAYS
 
 LEARN_DAYS = 182
 """Days that a lesson looks back at most: it bounds the fit's time and memory."""

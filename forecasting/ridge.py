@@ -87,7 +87,7 @@ class RidgeMedians:
             recent = 0.5 ** (age_days[good] / HALF_LIFE_DAYS)
             self._centre.append(centre)
             self._spread.append(spread)
-            self._coefficients.append(_median(x, y[good], recent))
+            self._coefficients.append(median_coefficients(x, y[good], recent))
         return self
 
     def predict(self, rows: FeatureArray) -> FloatArray:
@@ -99,8 +99,16 @@ class RidgeMedians:
         return np.maximum(out, 0.0)
 
 
-def _median(x: FloatArray, y: FloatArray, recent: FloatArray) -> FloatArray:
-    """Return the coefficients of (13), shape (P,)."""
+def median_coefficients(x: FloatArray, y: FloatArray, recent: FloatArray) -> FloatArray:
+    """Return the coefficients of (13), shape (P,), of standardised columns and a constant.
+
+    Parameters
+    ----------
+    x, y
+        Regressors, shape (n, P), and targets, shape (n,), in units of the series' scale.
+    recent
+        Weight of each row before its residual is known, shape (n,).
+    """
     v: FloatArray = recent
     b: FloatArray = np.zeros(x.shape[1])
     for _ in range(ROUNDS + 1):

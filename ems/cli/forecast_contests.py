@@ -12,7 +12,7 @@ from forecasting.references import empirical_models
 
 LEARNT = "learnt"
 EMPIRICAL = "weighted empirical"
-REFIT_DAYS = 30
+REFIT_DAYS = 10
 """A backtest fits the learnt models anew after so many days."""
 
 

@@ -1,0 +1,248 @@
+"""The first hours of a group of homes: what its homes do now, against what they usually do.
+
+Each group and each of the next `LEADS` half-hours has a ridge median of its own (equation 13 of
+``docs/forecasting.md``). It learns from half-hours all over the day and is told
+
+- the group's last half-hours, and by how much they differ from the usual: the mean, half of it,
+  of the last days at this half-hour, and half of the last weeks at this half-hour of the week;
+- how the excess of its homes is made up. A home a little above its usual level stays so, one
+  that just put a kettle on does not, so the excess of each home is cut into steps, and each step
+  is summed over homes by itself; so are rises and falls, and what lasts for two and three
+  half-hours.
+
+Everything is laid out in local half-hours, as `forecasting.features.lay_out` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+
+from ems.domain.forecasts import FloatArray
+from forecasting.calendar import SLOTS, Calendar, DayKind, IntArray
+from forecasting.ridge import median_coefficients
+
+LEADS = 6
+"""Half-hours ahead that are forecast."""
+BACK_DAYS = 64
+"""Days before the present that a forecast looks at."""
+HALF_LIFE_DAYS = 120.0
+_WEEK = 7 * SLOTS
+_DAYS = tuple((SLOTS * n, 0.5 ** (n / 5.0)) for n in range(1, 15))
+_WEEKS = tuple((_WEEK * n, 0.5 ** (n / 3.0)) for n in range(1, 9))
+_STEPS_W = (-np.inf, -600.0, -200.0, 0.0, 200.0, 600.0, 1400.0, np.inf)
+_RISE_W = 400.0
+_MOST_ROWS = 6000
+_LEAST_ROWS = 1000
+_PARTS = 8
+_LONGEST = _WEEK + LEADS + 1
+"""Columns that a row reaches back."""
+_ENOUGH = 0.8
+"""Share of a group's homes that must have readings [-]."""
+
+
+class FirstHours:
+    """Ridge medians of the next half-hours of some groups.
+
+    Parameters
+    ----------
+    calendar
+        Local time and holidays.
+    members
+        Group → its homes.
+    homes
+        All homes, in order of the rows that come in.
+    seed
+        Of the half-hours learnt from.
+    """
+
+    def __init__(
+        self,
+        calendar: Calendar,
+        members: Mapping[str, Sequence[str]],
+        homes: Sequence[str],
+        seed: int = 0,
+    ) -> None:
+        place = {home: at for at, home in enumerate(homes)}
+        self._calendar = calendar
+        self._belongs = np.zeros((len(members), len(homes)))
+        for row, of in enumerate(members.values()):
+            self._belongs[row, [place[home] for home in of]] = 1.0
+        self._seed = seed
+        self._scale: FloatArray = np.empty(0)
+        self._learnt: dict[tuple[int, int], tuple[FloatArray, FloatArray, FloatArray]] = {}
+
+    def fit(self, groups: FloatArray, homes: FloatArray, first: int) -> Self:
+        """Learn from everything known.
+
+        Parameters
+        ----------
+        groups, homes
+            Shapes (S, L) and (n, L), local half-hours up to the last known one [W].
+        first
+            Local half-hour since 1970-01-01 of the first column.
+        """
+        recent = groups[:, -28 * SLOTS :]
+        good = np.isfinite(recent)
+        total = np.where(good, recent, 0.0).sum(axis=1)
+        self._scale = np.maximum(total / np.maximum(good.sum(axis=1), 1), 1.0)
+        columns = np.arange(groups.shape[1])
+        tracks = self._tracks(groups, homes, columns, columns)
+        rng = np.random.default_rng(self._seed)
+        learnable = columns[_LONGEST:]
+        if len(learnable) > _MOST_ROWS:
+            learnable = np.sort(rng.choice(learnable, _MOST_ROWS, replace=False))
+        recency = 0.5 ** ((columns[-1] + 1 - learnable) / SLOTS / HALF_LIFE_DAYS)
+        self._learnt = {}
+        for lead in range(1, LEADS + 1):
+            shared = self._clock(first + learnable)
+            for row in range(len(groups)):
+                x = _regressors(tracks[:, row], learnable, lead, shared)
+                y = groups[row, learnable] / self._scale[row]
+                held = np.isfinite(x).all(axis=1) & np.isfinite(y)
+                if held.sum() < _LEAST_ROWS:
+                    continue
+                centre, spread = x[held].mean(axis=0), x[held].std(axis=0) + 1e-6
+                rows = np.concatenate([(x[held] - centre) / spread, np.ones((held.sum(), 1))], 1)
+                found = median_coefficients(rows, y[held], recency[held])
+                self._learnt[lead, row] = (centre, spread, found)
+        return self
+
+    def predict(self, groups: FloatArray, homes: FloatArray, first: int) -> FloatArray:
+        """Return medians of the next half-hours, shape (S, `LEADS`) [W].
+
+        ``nan`` where too little was known, now or when it learnt. Inputs are as for `fit`, at
+        least the last `BACK_DAYS` days.
+        """
+        out = np.full((len(groups), LEADS), np.nan)
+        count = groups.shape[1]
+        if count <= _LONGEST:
+            return out
+        columns = np.arange(count - _LONGEST, count + LEADS)
+        tracks = self._tracks(groups, homes, columns, np.arange(count - 2, count))
+        for lead in range(1, LEADS + 1):
+            target = np.array([_LONGEST + lead - 1])
+            shared = self._clock(first + columns[0] + target)
+            for row in range(len(groups)):
+                if (lead, row) in self._learnt:
+                    centre, spread, found = self._learnt[lead, row]
+                    x = (_regressors(tracks[:, row], target, lead, shared)[0] - centre) / spread
+                    out[row, lead - 1] = (x @ found[:-1] + found[-1]) * self._scale[row]
+        return np.asarray(np.maximum(out, 0.0))
+
+    def _clock(self, at: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return indicators of the hour on working and other days, and of the part of the day."""
+        slot, day = at % SLOTS, at // SLOTS
+        off = self._calendar.kinds(day) != DayKind.WEEKDAY
+        hours = np.eye(SLOTS)[slot // 2 + SLOTS // 2 * off]
+        return hours, np.eye(_PARTS)[slot * _PARTS // SLOTS]
+
+    def _tracks(
+        self, groups: FloatArray, homes: FloatArray, columns: IntArray, newest: IntArray
+    ) -> FloatArray:
+        """Return what rows are read from at some columns, shape (tracks, S, columns).
+
+        First the group's level, its usual level by days and by weeks and its excess; then the
+        sums over homes, at ``newest`` alone. Columns lie side by side.
+        """
+        scale = self._scale[:, None]
+        by_day, by_week = _usual(groups, columns, _DAYS), _usual(groups, columns, _WEEKS)
+        level = _at(groups, columns)
+        own = [level, by_day, by_week, level - 0.5 * (by_day + by_week)]
+        reach = np.arange(newest[0] - 3, newest[-1] + 1)
+        now = _at(homes, reach)
+        excess = now - 0.5 * (_usual(homes, reach, _DAYS) + _usual(homes, reach, _WEEKS))
+        rise = now[:, 3:] - now[:, 2:-1]
+        summed = [self._summed(part) for part in _pieces(excess[:, 3:])]
+        summed += [
+            self._summed(part)
+            for part in (
+                np.clip(rise, 0.0, _RISE_W),
+                np.maximum(rise - _RISE_W, 0.0),
+                np.clip(rise, -_RISE_W, 0.0),
+                np.minimum(rise + _RISE_W, 0.0),
+            )
+        ]
+        lasting = np.minimum(excess[:, 3:], excess[:, 2:-1])
+        summed.append(self._summed(np.maximum(lasting, 0.0)))
+        summed.append(self._summed(np.maximum(np.minimum(lasting, excess[:, 1:-2]), 0.0)))
+        out = np.full((len(own) + len(summed), *level.shape), np.nan)
+        out[: len(own)] = np.stack(own) / scale
+        start = int(newest[0] - columns[0])
+        out[len(own) :, :, start : start + len(newest)] = np.stack(summed) / scale
+        return out
+
+    def _summed(self, values: FloatArray) -> FloatArray:
+        """Return sums over homes; a missing home is stood in for by the others."""
+        good = np.isfinite(values)
+        held = self._belongs @ good
+        size = self._belongs.sum(axis=1)[:, None]
+        total = self._belongs @ np.where(good, values, 0.0)
+        return np.where(held >= _ENOUGH * size, total * size / np.maximum(held, 1.0), np.nan)
+
+
+def _usual(values: FloatArray, columns: IntArray, lags: Sequence[tuple[int, float]]) -> FloatArray:
+    """Return weighted means of what stands so many columns earlier, ``nan`` without any."""
+    total, weights = np.zeros((len(values), len(columns))), np.zeros((len(values), len(columns)))
+    for lag, weight in lags:
+        earlier = _at(values, columns - lag)
+        good = np.isfinite(earlier)
+        total += weight * np.where(good, earlier, 0.0)
+        weights += weight * good
+    return np.where(weights > 0.0, total / np.maximum(weights, 1e-12), np.nan)
+
+
+def _at(values: FloatArray, columns: IntArray) -> FloatArray:
+    """Return columns of the last axis, ``nan`` where there is none."""
+    count = values.shape[-1]
+    inside = (columns >= 0) & (columns < count)
+    return np.where(inside, values[..., np.clip(columns, 0, count - 1)], np.nan)
+
+
+def _pieces(excess: FloatArray) -> list[FloatArray]:
+    """Return how much of each home's excess lies in each step; they add up to the excess."""
+    out = []
+    for low, high in pairwise(_STEPS_W):
+        out.append(np.clip(excess, low, high) - (low if low >= 0.0 else high))
+    return out
+
+
+def _regressors(
+    tracks: FloatArray, at: IntArray, lead: int, shared: tuple[FloatArray, FloatArray]
+) -> FloatArray:
+    """Return the regressors of one group at target columns, shape (n, P).
+
+    ``tracks`` has shape (tracks, columns); nothing within ``lead`` columns of the target is
+    read but the usual level, which is made of earlier days.
+    """
+    level, by_day, by_week, excess = tracks[:4]
+    hours, parts = shared
+
+    def ago(track: FloatArray, many: int) -> FloatArray:
+        return _at(track, at - many)
+
+    day, week = by_day[at], by_week[at]
+    last = lead + np.arange(6)
+    columns = [day, week]
+    columns += [ago(level, int(n)) for n in last[:4]] + [ago(excess, int(n)) for n in last]
+    columns += [ago(excess, n) for n in (SLOTS, SLOTS + 1, 2 * SLOTS, 3 * SLOTS, _WEEK)]
+    columns += [ago(level, n) for n in (SLOTS, SLOTS + 1, _WEEK, _WEEK + 1, _WEEK - 1)]
+    columns += [ago(level, n) - ago(level, n + lead) for n in (SLOTS, _WEEK)]
+    columns += [_mean(excess, at - lead, n) for n in (8, 24, SLOTS, 2 * SLOTS)]
+    columns += [ago(one, lead) for one in tracks[4:]]
+    columns += [ago(one, lead + 1) for one in tracks[4 : 4 + len(_STEPS_W) - 1]]
+    by_part = [parts * one[:, None] for one in (ago(level, lead), day, ago(excess, lead))]
+    return np.concatenate([np.stack(columns, axis=1), hours, parts, *by_part], axis=1)
+
+
+def _mean(track: FloatArray, last: IntArray, count: int) -> FloatArray:
+    """Return means of what is there in so many columns up to ``last``, ``nan`` without any."""
+    good = np.isfinite(track)
+    summed = np.concatenate([[0.0], np.cumsum(np.where(good, track, 0.0))])
+    held = np.concatenate([[0], np.cumsum(good)])
+    end, start = last + 1, np.maximum(last + 1 - count, 0)
+    many = held[end] - held[start]
+    return np.where(many > 0, (summed[end] - summed[start]) / np.maximum(many, 1), np.nan)
