@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 import sys
 from collections.abc import AsyncIterator
@@ -13,16 +14,24 @@ from pathlib import Path
 
 import pytest
 
+from drivers.codec import register_image
 from drivers.modbus_bus import ModbusFieldBus
 from ems.domain.estate import Device, Gateway
 from ems.domain.points import PointId
 from ems.domain.profiles import Cadence, DeviceProfile, Space
-from ems.domain.readings import Reading
+from ems.domain.readings import Quality, Reading
 from ems.domain.setpoints import Cause, Setpoint
 from ems.settings.profiles import load_profiles
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2022, 12, 27, 12, tzinfo=UTC)
+METER_VALUES = {
+    "power_w": 1500.0,
+    "voltage_v": 230.0,
+    "frequency_hz": 50.0,
+    "energy_import_kwh": 100.0,
+    "energy_export_kwh": 0.0,
+}
 TABLE = {1: Space.COIL, 2: Space.DISCRETE, 3: Space.HOLDING, 4: Space.INPUT}
 
 
@@ -234,6 +243,20 @@ def by_name(readings: list[Reading], device_id: str) -> dict[str, Reading]:
     return {r.point_id.point: r for r in readings if r.point_id.device_id == device_id}
 
 
+def good(readings: list[Reading], device_id: str) -> bool:
+    """Tell whether a device gave good values only."""
+    mine = [reading for reading in readings if reading.point_id.device_id == device_id]
+    assert mine
+    return all(reading.is_good for reading in mine)
+
+
+def silent(readings: list[Reading], device_id: str) -> bool:
+    """Tell whether it gave none at all."""
+    mine = [reading for reading in readings if reading.point_id.device_id == device_id]
+    assert mine
+    return all(r.quality is Quality.NO_ANSWER and math.isnan(r.value) for r in mine)
+
+
 @pytest.fixture(scope="session")
 def profiles() -> dict[str, DeviceProfile]:
     return load_profiles(ROOT / "config" / "devices")
@@ -243,3 +266,19 @@ def profiles() -> dict[str, DeviceProfile]:
 def kit() -> object:
     """These helpers; test modules cannot import a conftest by name."""
     return sys.modules[__name__]
+
+
+@pytest.fixture
+def meter(profiles: dict[str, DeviceProfile]) -> DeviceProfile:
+    return profiles["eastron_sdm120"]
+
+
+@pytest.fixture
+def homes(meter: DeviceProfile) -> object:
+    """Return units and devices of ``count`` meters, unit ids from 11."""
+
+    def make(count: int) -> tuple[dict[int, Unit], list[Device]]:
+        units = {11 + n: Unit(register_image(meter, METER_VALUES)) for n in range(count)}
+        return units, [device(meter, unit_id, name=f"m{unit_id}") for unit_id in units]
+
+    return make

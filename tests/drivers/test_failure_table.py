@@ -14,7 +14,7 @@ TESTS = Path(__file__).parents[1]
 
 FAILURES: dict[str, tuple[str, ...]] = {
     "a gap in a block read (exception 2): the block is split, the hole remembered": (
-        "drivers/test_polling.py::test_holes_are_learnt_once_and_asked_for_again_after_an_hour",
+        "drivers/test_polled_values.py::test_holes_are_learnt_once_and_asked_for_again_after_an_hour",
         "drivers/test_blocks.py::test_holes_cost_only_the_values_they_are_in",
         "drivers/test_transports.py::test_reads_writes_and_refusals",
         "drivers/test_holes.py::test_a_new_process_does_not_ask_again_for_what_was_refused",
@@ -58,10 +58,10 @@ FAILURES: dict[str, tuple[str, ...]] = {
     "a counter that drops, resets or jumps: refused by physics, a reset marked": (
         "drivers/test_quality.py::test_one_fall_and_one_jump_are_marked_and_forgotten",
         "drivers/test_quality.py::test_a_reset_is_believed_from_the_third_value_that_fits",
-        "drivers/test_polling.py::test_a_counter_that_falls_is_doubted_then_believed",
+        "drivers/test_polled_values.py::test_a_counter_that_falls_is_doubted_then_believed",
     ),
     "a stuck value, a gateway that answers from its cache: stale": (
-        "drivers/test_polling.py::"
+        "drivers/test_polled_values.py::"
         "test_a_device_that_says_the_same_for_too_long_is_stale_until_it_moves",
     ),
     "word and byte order wrong: it shows on commissioning": (
@@ -87,7 +87,7 @@ FAILURES: dict[str, tuple[str, ...]] = {
         "test_model_and_firmware_are_made_sure_of_before_the_first_write",
         "drivers/test_command_faults.py::"
         "test_a_device_that_comes_back_with_other_firmware_is_written_no_more",
-        "drivers/test_polling.py::test_another_make_in_its_place_is_not_believed",
+        "drivers/test_polled_values.py::test_another_make_in_its_place_is_not_believed",
     ),
     "compressor cycling: orders for a price no oftener than the profile allows": (
         "drivers/test_relay_board.py::"
