@@ -31,6 +31,7 @@ from ems.service.people import PeopleDesk
 from ems.service.planning import PlanJob
 from ems.service.polling import Poller
 from ems.service.runtime import heartbeat, only_one, stop_on_signals
+from ems.service.sky import SensorWeather
 from ems.service.starting import note_start
 from ems.service.writes import WriteLedger
 from forecasting.weather import FileWeather, WeatherProvider
@@ -54,18 +55,22 @@ RELEASE_SENTENCE = "Handed back to your heating's own control because our contro
 def open_weather(estate: Estate, store: Store | None = None) -> WeatherProvider:
     """Return the estate's weather provider.
 
-    A weather service needs ``store``, where its last answer is kept.
+    A weather service needs ``store``, where its last answer is kept. Where the configuration
+    names no weather, the outdoor sensors of heat pumps in ``store`` have to do.
 
     Raises
     ------
     InvalidInputError
-        Where the configuration names no weather.
+        Where the configuration names no weather and there is no store.
     """
     url = estate.sources.weather_url
     if url is not None and store is not None:
         place = estate.latitude, estate.longitude
         return OnlineWeather(url, *place, subject=estate.id, store=store)
     path = estate.sources.weather
+    if path is None and store is not None:
+        log.warning("no_weather", remedy="Name a weather file or service under data.")
+        return SensorWeather(estate, store)
     if path is None:
         raise InvalidInputError(
             "the estate has no source of weather",
