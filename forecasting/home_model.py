@@ -155,7 +155,11 @@ def run(
 
 
 def where_it_stands(
-    model: HomeModel, room_c: FloatArray, inputs: FloatArray, step_h: float
+    model: HomeModel,
+    room_c: FloatArray,
+    inputs: FloatArray,
+    step_h: float,
+    noise_k: float = ROOM_NOISE_K,
 ) -> tuple[FloatArray, float]:
     """Return the states now (3,) and what the model does not explain [W], by a Kalman filter.
 
@@ -166,6 +170,8 @@ def where_it_stands(
         unknown.
     inputs
         Shape (steps, 4), of the steps between; ``nan`` where unknown: the mean stands in.
+    noise_k
+        Standard deviation of a reading [K].
     """
     transition, drive = matrices(model, step_h)
     whole = np.eye(STATES + 1)
@@ -190,7 +196,7 @@ def where_it_stands(
     spread = np.diag([1.0, 1.0, (0.5 * heat + 200.0) ** 2, 150.0**2])
     for step, measured in enumerate(room_c):
         if np.isfinite(measured):
-            gain = spread[:, 0] / (spread[0, 0] + ROOM_NOISE_K**2)
+            gain = spread[:, 0] / (spread[0, 0] + noise_k**2)
             state = state + gain * (float(measured) - state[0])
             spread = spread - np.outer(gain, spread[0])
         if step < len(filled):

@@ -53,12 +53,13 @@ def own_thermostat(
     wanted_c: float,
     steady_w: float,
     most_w: float,
+    curve_c: float,
 ) -> Told:
     """Return what the home's own thermostat would do at its schedule.
 
     Where the caller's device is the only thermostat there is (modulation, flow, on/off), the
     usual one is played: with a band, proportional, or on a heating curve. Without a room
-    reading it gives the steady heat, by time.
+    reading it gives the steady heat, by time. ``curve_c`` is the heating curve's flow [°C].
     """
     if device.actuator in (Actuator.ROOM_SETPOINT, Actuator.SG_READY):
         by_room = device.actuator is Actuator.ROOM_SETPOINT
@@ -75,6 +76,7 @@ def own_thermostat(
         share = steady_w / max(most_w, 1.0) + GAIN_PER_K * error_k
         return give(device, memory, now, share * most_w, most_w, wanted_c)
     flow_c = float(flow_for(device, np.array([steady_w]), wanted_c, memory.emitter_gain)[0])
+    flow_c = max(flow_c, curve_c)
     return Told(rounded(device, flow_c + FLOW_PER_K * error_k, up=True), steady_w, memory)
 
 

@@ -81,14 +81,25 @@ def heat_from_power(device: Device, power_w: FloatArray, outdoor_c: FloatArray) 
     Where the flow follows the heat, the efficiency is that of the flow which the emitters need
     for this heat; elsewhere of the mean between that and the heating curve's flow.
     """
-    pump = pump_of(device)
-    curve = flow_temperature_c(pump, outdoor_c)
-    weight = 1.0 if device.actuator in (Actuator.MODULATION, Actuator.FLOW_SETPOINT) else 0.5
-    heat = power_w * cop(pump, outdoor_c, curve)
+    heat = power_w * _cop(device, np.maximum(power_w, 0.0) * device.rated_cop, outdoor_c)
     for _ in range(3):  # contracts: a degree of flow costs 2 % of the efficiency
-        follows = flow_for(device, np.maximum(heat, 0.0), ROOM_C, 1.0)
-        heat = power_w * cop(pump, outdoor_c, weight * follows + (1.0 - weight) * curve)
+        heat = power_w * _cop(device, np.maximum(heat, 0.0), outdoor_c)
     return np.asarray(heat)
+
+
+def _cop(
+    device: Device,
+    heat_w: FloatArray,
+    outdoor_c: FloatArray,
+    room_c: float = ROOM_C,
+    gain: float = 1.0,
+) -> FloatArray:
+    """Return the efficiency [-] at this heat."""
+    pump = pump_of(device)
+    flow = flow_for(device, heat_w, room_c, gain)
+    if device.actuator not in (Actuator.MODULATION, Actuator.FLOW_SETPOINT):
+        flow = 0.5 * flow + 0.5 * flow_temperature_c(pump, outdoor_c)
+    return cop(pump, outdoor_c, flow)
 
 
 def heat_per_w(device: Device, power_w: FloatArray, outdoor_c: FloatArray) -> FloatArray:
@@ -122,21 +133,19 @@ def heating_of(
 ) -> Heating:
     """Return the parts of the heat and their efficiency.
 
-    Where the flow follows the heat, a further watt is made at a higher flow: three parts, each
-    with the efficiency of its own extra electricity.
+    A further watt is made at a higher flow: three parts, each with the efficiency of its own
+    extra electricity. What is on or off has but one.
     """
     pump = pump_of(device)
     most = capacity_w(device, outdoor_c, scale)
-    if device.actuator not in (Actuator.MODULATION, Actuator.FLOW_SETPOINT):
+    if device.actuator is Actuator.ON_OFF:
         efficiency = cop(pump, outdoor_c, flow_temperature_c(pump, outdoor_c))
         return Heating(most[None, :], efficiency[None, :])
     if device.actuator is Actuator.FLOW_SETPOINT:
         most = np.minimum(most, emitted_w(device, device.bounds[1], room_c) * gain)
     shares = np.array([0.4, 0.7, 1.0])
     heats = shares[:, None] * most[None, :]
-    powers = np.array(
-        [heat / cop(pump, outdoor_c, flow_for(device, heat, room_c, gain)) for heat in heats]
-    )
+    powers = np.array([heat / _cop(device, heat, outdoor_c, room_c, gain) for heat in heats])
     parts = np.diff(np.vstack([np.zeros_like(most), heats]), axis=0)
     extra = np.diff(np.vstack([np.zeros_like(most), powers]), axis=0)
     efficiency = np.minimum.accumulate(parts / np.maximum(extra, 1e-6), axis=0)

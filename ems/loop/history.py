@@ -47,6 +47,8 @@ class Readings:
         Usual distance of rows [s].
     notes
         What was mended.
+    noise_k
+        Standard deviation of a room reading, as far as its steps tell [K].
     """
 
     raw: pd.DataFrame
@@ -55,6 +57,7 @@ class Readings:
     room_at: datetime | None
     step_s: float
     notes: tuple[str, ...]
+    noise_k: float
 
     def newest(self, column: str, now: datetime, within_s: float) -> float | None:
         """Return a column's newest value if it is fresh."""
@@ -107,7 +110,16 @@ def read(history: pd.DataFrame, now: datetime) -> Readings:
         room_at=room.index[-1].to_pydatetime() if len(room) else None,
         step_s=step_s,
         notes=tuple(notes),
+        noise_k=_noise_k(room.to_numpy(dtype=float)),
     )
+
+
+def _noise_k(room_c: FloatArray) -> float:
+    """Return a reading's error: a smallest one, and that of rounding to the steps seen."""
+    moves = np.abs(np.diff(room_c[-500:]))
+    moves = moves[moves > 1e-6]
+    step_k = float(np.quantile(moves, 0.05)) if moves.size >= 5 else 0.0
+    return float(np.hypot(0.06, min(step_k, 1.0) / np.sqrt(12.0)))
 
 
 def _checked(history: pd.DataFrame) -> pd.DataFrame:

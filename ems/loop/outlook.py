@@ -27,6 +27,7 @@ FLAT_GBP_PER_KWH = 0.25
 class Outlook:
     """Steps to come; arrays of shape (steps,).
 
+    ``heating_w`` is the heat pump's electricity of the last days at the same time.
     ``lower_c`` and ``upper_c`` are of each step's end: the warmer wish of before and after it.
     """
 
@@ -36,6 +37,7 @@ class Outlook:
     sun_w_m2: FloatArray
     pv_w: FloatArray
     base_w: FloatArray
+    heating_w: FloatArray
     import_gbp: FloatArray
     export_gbp: FloatArray
     lower_c: FloatArray
@@ -88,6 +90,7 @@ def look_ahead(
         sun_w_m2=np.maximum(series["sun_w_m2"], 0.0),
         pv_w=np.maximum(series["pv_w"], 0.0),
         base_w=series["base_w"],
+        heating_w=_course(pd.DataFrame(), middles, "power_w", readings, []),
         import_gbp=bought,
         export_gbp=sold,
         lower_c=np.array([max(a[0], b[0]) for a, b in zip(wanted, after, strict=True)]),
@@ -177,7 +180,14 @@ def _prices(
     prices: pd.Series | pd.DataFrame | None, begins: FloatArray, notes: list[str]
 ) -> tuple[FloatArray, FloatArray]:
     table = pd.DataFrame() if prices is None else _indexed(prices, "prices")
-    if table.empty or "import_gbp_per_kwh" not in table.columns:
+    if not table.empty and "import_gbp_per_kwh" not in table.columns:
+        raise InvalidInputError(
+            "there is no column import_gbp_per_kwh",
+            field="prices",
+            value=[str(name) for name in table.columns],
+            remedy="Give a series of £/kWh, or columns import_gbp_per_kwh, export_gbp_per_kwh.",
+        )
+    if table.empty:
         notes.append("prices: none given; planned as if they were flat")
         return np.full(begins.size, FLAT_GBP_PER_KWH), np.zeros(begins.size)
     bought = _rates(table["import_gbp_per_kwh"], begins, notes)

@@ -12,12 +12,13 @@ import pandas as pd
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
+from ems.domain.heatpump import flow_temperature_c
 from ems.domain.setpoints import Cause
 from ems.loop.actuators import Told, all_heat, follow, learnt, own_thermostat
-from ems.loop.heating import capacity_w, heat_from_power, heat_per_w, heating_of, prior_of
+from ems.loop.heating import capacity_w, heat_from_power, heat_per_w, heating_of, prior_of, pump_of
 from ems.loop.history import Readings, read
 from ems.loop.memory import Memory
-from ems.loop.optimum import Optimum, solve
+from ems.loop.optimum import Heating, Optimum, solve
 from ems.loop.outlook import Outlook, look_ahead
 from ems.loop.reasons import told_why
 from ems.loop.types import Actuator, Comfort, Device, LoopPlan, Reason, StepResult
@@ -40,6 +41,7 @@ CLEAR_K = 0.35
 """The plan has its way again so far above that [K]."""
 FLOOR_MARGIN_K = 0.4
 LOST_MAX_K = 0.3
+SOC_MAX_AGE_S = 3 * 3600.0
 LASTING_S = 4 * 3600.0
 CHECK_S = 7200.0
 """The model is checked against so long, so often [s]."""
@@ -214,6 +216,7 @@ def _checked(
     edges: FloatArray,
     inputs: FloatArray,
     now: datetime,
+    noise_k: float,
 ) -> Memory:
     """Return the memory with how the last two hours came out beside what the model says of them.
 
@@ -225,7 +228,7 @@ def _checked(
     last = inputs[-back:]
     if not due or len(inputs) < 3 * back or not np.isfinite(last[:, :2]).all():
         return memory
-    stands, unexplained_w = where_it_stands(model, edges[:-back], inputs[:-back], 0.5)
+    stands, unexplained_w = where_it_stands(model, edges[:-back], inputs[:-back], 0.5, noise_k)
     given = np.nan_to_num(last)
     given[:, 2] += unexplained_w
     error_k = float(edges[-1] - run(model, stands, given, 0.5)[-1, 0])
@@ -256,6 +259,7 @@ def _released(
         here.wanted_c,
         here.steady_w(steady_c),
         here.most_w,
+        float(flow_temperature_c(pump_of(here.device), here.outlook.outdoor_c[:1])[0]),
     )
     reason = Reason(
         cause=Cause.NO_PLAN,
@@ -264,7 +268,27 @@ def _released(
         faults=why[1],
         notes=notes,
     )
-    return _result(here, told, reason, None, released=True, near_floor=False)
+    result = _result(here, told, reason, None, released=True, near_floor=False)
+    soc = here.readings.newest("soc", here.now, SOC_MAX_AGE_S)
+    if here.device.battery is None or soc is None:
+        return result
+    outlook = replace(here.outlook, base_w=here.outlook.base_w + here.outlook.heating_w)
+    nothing = np.zeros((1, len(outlook.start)))
+    # The room takes no part: no heat to give, and no bound that could move a flow.
+    alone = solve(
+        here.model,
+        np.array([here.wanted_c, here.wanted_c, 0.0]),
+        nothing[0],
+        outlook,
+        Heating(nothing, nothing + 3.0),
+        lower_c=here.outlook.lower_c,
+        floor_c=here.comfort.lowest_c,
+        battery=here.device.battery,
+        soc=soc,
+    )
+    if alone is None or alone.battery_w is None:
+        return result
+    return replace(result, battery_w=float(alone.battery_w[0]))
 
 
 def _inputs(grid: pd.DataFrame, model: HomeModel) -> FloatArray:
@@ -291,8 +315,9 @@ def _controlled(
     recent = grid.iloc[-FILTER_STEPS:]
     edges = np.append(recent["room_c"].to_numpy(), room_c)
     inputs = _inputs(recent, model)
-    memory = _checked(memory, model, edges, inputs, here.now)
-    stands, unexplained_w = where_it_stands(model, edges, inputs, 0.5)
+    noise_k = here.readings.noise_k
+    memory = _checked(memory, model, edges, inputs, here.now, noise_k)
+    stands, unexplained_w = where_it_stands(model, edges, inputs, 0.5, noise_k)
     outdoor_c = float(outlook.outdoor_c[0])
     odd = mismatch(model, room_c, outdoor_c, unexplained_w)
     since = (memory.mismatch_since or here.now) if odd is not None else None
@@ -313,7 +338,7 @@ def _controlled(
     lower = np.minimum(lower, np.maximum(outlook.upper_c, here.comfort.lowest_c + FLOOR_MARGIN_K))
     if device.actuator is Actuator.SG_READY:
         lower = np.maximum(lower, outlook.lower_c)
-    soc = here.readings.newest("soc", here.now, 3 * 3600.0) if device.battery else None
+    soc = here.readings.newest("soc", here.now, SOC_MAX_AGE_S) if device.battery else None
     plan = solve(
         _cautious(model),
         stands,

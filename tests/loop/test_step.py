@@ -183,6 +183,8 @@ def test_what_is_wrong_in_an_input_is_named_with_a_remedy() -> None:
         step(lived().drop(columns="power_w"), NOW, None, None, MODERATE, device())
     with pytest.raises(InvalidInputError, match="UTC"):
         step(EMPTY, NOW.replace(tzinfo=None), None, None, MODERATE, device())
+    with pytest.raises(InvalidInputError, match="import_gbp_per_kwh"):
+        step(lived(), NOW, None, cheap_until(13).to_frame("price"), MODERATE, device())
     with pytest.raises(InvalidInputError, match="lower_c"):
         Comfort.steady(22.0, 20.0)
     with pytest.raises(InvalidInputError, match="rated_heat_w"):
@@ -198,6 +200,12 @@ def test_a_battery_charges_while_it_is_cheap_and_serves_while_it_is_dear() -> No
     assert cheap.battery_w > 1000.0
     assert dear.battery_w is not None
     assert dear.battery_w < 0.0
+    young = step(
+        history.iloc[-20:], NOW, weather(), cheap_until(12), MODERATE, device(battery=cells)
+    )
+    assert young.reason.released
+    assert young.battery_w is not None
+    assert young.battery_w > 1000.0, "a battery needs no week to be known"
     unknown = step(
         history.drop(columns="soc"), NOW, weather(), None, MODERATE, device(battery=cells)
     )
