@@ -3,16 +3,16 @@
 The half-hourly forecast is spread over five-minute steps so that every half-hour keeps its
 mean::
 
-    base(j, i) = m(j) + g(j) (i - 2.5) / 6,  g(j) = (m(j+1) - m(j-1)) / 2,  i = 0 ... 5     (17)
+    base(j, i) = m(j) + g(j) (i - 2.5) / 6,  g(j) = (m(j+1) - m(j-1)) / 2,  i = 0 ... 5     (33)
 
 What the last quarter of an hour was above or below it fades out, by as much as it did after
 earlier issues, and so do bands::
 
-    forecast(k) = base(k) + c(k) s,     c = sum(s a(k)) / (sum(s^2) + v)                    (18)
-    q90 <- q50 + f (q90 - q50),         f = P90 of (y - q50) / (q90 - q50)                  (19)
+    forecast(k) = base(k) + c(k) s,     c = sum(s a(k)) / (sum(s^2) + v)                    (34)
+    q90 <- q50 + f (q90 - q50),         f = P90 of (y - q50) / (q90 - q50)                  (35)
 
 with ``s`` the deviation at issue, ``a(k)`` that of step ``k``, both of earlier issues, ``v`` one
-typical squared deviation for every prior issue that the defaults count as. A band before (19) is
+typical squared deviation for every prior issue that the defaults count as. A band before (35) is
 the half-hour's, widened by what five minutes swing within a half-hour.
 """
 
@@ -105,7 +105,7 @@ def fine_forecast(
 
 
 def spread(forecast: Forecast, values: FloatArray) -> FloatArray:
-    """Return half-hourly ``values`` of a forecast by five minutes from its issue, by (17)."""
+    """Return half-hourly ``values`` of a forecast by five minutes from its issue, by (33)."""
     slope = np.gradient(values) if len(values) > 1 else np.zeros(1)
     most = values * _A_HALF_HOUR / 2.5
     slope = np.clip(slope, -most, most)  # nothing falls below zero
@@ -143,7 +143,7 @@ class _Known:
 
 
 def _path(forecast: Forecast, known: _Known, swing: float) -> _Path:
-    """Return the band by five minutes before (18), and what came of it as far as known."""
+    """Return the band by five minutes before (34), and what came of it as far as known."""
     middle = spread(forecast, forecast.quantile(0.5))
     own = Z_90 * swing * np.sqrt(np.maximum(middle, 0.0))
     base = {0.5: middle}
@@ -169,7 +169,7 @@ def _swing(known: pd.Series[float]) -> float:
 
 
 def _fading(paths: Sequence[_Path]) -> FloatArray:
-    """Return c of (18), shape (STEPS,)."""
+    """Return c of (34), shape (STEPS,)."""
     typical = float(np.mean([one.off**2 for one in paths])) if paths else 1.0
     out = np.empty(STEPS)
     for (first, last), usual in zip(_GROUPS, _FADING, strict=True):
@@ -184,7 +184,7 @@ def _fading(paths: Sequence[_Path]) -> FloatArray:
 
 
 def _factors(paths: Sequence[_Path], fading: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return f of (19) below and above the median, each of shape (STEPS,)."""
+    """Return f of (35) below and above the median, each of shape (STEPS,)."""
     low, high = np.ones(STEPS), np.ones(STEPS)
     if not paths:
         return low, high

@@ -4,8 +4,8 @@ Every few hours all candidates for one quantity are kept and, once the time has 
 against what came. Sums over the last fortnight say which candidate to issue. Changing costs
 trust, so a candidate that others beat by little stays::
 
-    fall back:  L(best other) (1 + 0.03) < L(preferred)                                 (15)
-    return:     L(preferred) <= L(now issued)                                           (16)
+    fall back:  L(best other) (1 + 0.03) < L(preferred)                                 (31)
+    return:     L(preferred) <= L(now issued)                                           (32)
 
 with L the pinball loss over .1 .5 .9, summed over the points that all of them were scored on.
 """
@@ -156,7 +156,7 @@ def _sum(scores: Sequence[Scored]) -> Quality:
 def choose(
     standing: Standing, order: Sequence[str], found: Mapping[str, Quality], now: datetime
 ) -> Standing:
-    """Return whose forecast is issued from now on, by (15) and (16).
+    """Return whose forecast is issued from now on, by (31) and (32).
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 One state a home (equation 8 of ``docs/forecasting.md``) is carried forward in steps of five
 minutes while the thermostat asks for what keeps the resident's schedule::
 
-    Q = clip(C (T_asked - T) / tau + U (T - T_out) - F, 0, Q_max(T_out)),  P = s Q / COP    (20)
+    Q = clip(C (T_asked - T) / tau + U (T - T_out) - F, 0, Q_max(T_out)),  P = s Q / COP    (36)
 
 with free heat ``F`` (people, appliances, sun) as it is forecast, and ``s`` what the home's meter
 showed over what estimate and nameplate expected of the same days. The band joins what is not known
@@ -11,7 +11,7 @@ of the weather and the home's loss with the pump's own cycling: within a half-ho
 rests, so a home's power swings far more than the mean of many::
 
     sd^2 = ((P(q90) - P(q10)) / 2.563)^2 + P^2 ((sd_U / U)^2 + 0.2^2)
-         + kappa^2 P (P_max - P)                                                          (21)
+         + kappa^2 P (P_max - P)                                                          (37)
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from forecasting.run import Setting
 
 TARGET = "heat_pump_w"
 RESPONSE_S = 2 * 3600.0
-"""tau of (20): weather-compensated water brings a room back slowly [s]."""
+"""tau of (36): weather-compensated water brings a room back slowly [s]."""
 CYCLING = 1.0
-"""kappa of (21): 1 for a pump that runs or rests for whole half-hours, 0 for one that modulates."""
+"""kappa of (37): 1 for a pump that runs or rests for whole half-hours, 0 for one that modulates."""
 HYSTERESIS_K = 0.5
 """A thermostat lets the room go this far above what is asked for before it rests [K]."""
 PUMP_CORRELATION = 0.05
@@ -123,7 +123,7 @@ def _heat(
     free_w: FloatArray,
     start_c: float,
 ) -> FloatArray:
-    """Return the heat that the thermostat asks for by (20), half-hour means [W]."""
+    """Return the heat that the thermostat asks for by (36), half-hour means [W]."""
     most = heat_capacity_w(dwelling.heat_pump, outdoor_c)
     capacity, loss = estimate.capacity_j_per_k, estimate.loss_w_per_k
     out = np.zeros(len(asked_c))
