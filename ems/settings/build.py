@@ -32,22 +32,24 @@ from ems.domain.profiles import DeviceProfile
 from ems.domain.tariffs import DynamicTariff, FlatTariff, Tariff, TariffBand, TimeOfUseTariff
 from ems.settings.aggregators import aggregators_of
 from ems.settings.alarms import alarm_rules
-from ems.settings.gateways import gateway_of
-from ems.settings.models import (
+from ems.settings.block_models import (
     BatterySection,
     BlockMeterSection,
     BlockSection,
+    DwellingSection,
+    HeatMeterSection,
+    HeatPumpSection,
+    PvSection,
+)
+from ems.settings.gateways import gateway_of
+from ems.settings.models import (
     ComfortSection,
     DataSection,
-    DwellingSection,
     DynamicSection,
     EstateFile,
     FlatSection,
-    HeatMeterSection,
-    HeatPumpSection,
     PeriodSection,
     ProductSection,
-    PvSection,
     TimeOfUseSection,
 )
 from ems.settings.profiles import profile_named

@@ -17,7 +17,6 @@ from ems.domain.people import (
     PeopleRules,
     RatingSpread,
 )
-from ems.settings.models import Section, Version
 from ems.settings.quantities import (
     Between,
     Choice,
@@ -30,6 +29,7 @@ from ems.settings.quantities import (
     Truth,
     Whole,
 )
+from ems.settings.section import Section, Version
 
 _COLD = ColdHomeRules()
 _WEEKS = 365.25 / 7.0

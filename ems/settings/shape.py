@@ -10,8 +10,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ems.settings.document import Findings, Path_
-from ems.settings.models import TARIFF_KINDS, Section
+from ems.settings.models import TARIFF_KINDS
 from ems.settings.quantities import FAULT
+from ems.settings.section import Section
 
 _Model = TypeVar("_Model", bound=Section)
 

@@ -21,8 +21,9 @@ from ems.domain.people import PeopleRules
 from ems.domain.profiles import DeviceProfile
 from ems.domain.time import HALF_HOUR, floor_to
 from ems.settings.document import Findings, parse, read_text
-from ems.settings.models import HolidaysFile, PriorsFile, Section
+from ems.settings.models import HolidaysFile, PriorsFile
 from ems.settings.people import PeopleFile, people_rules
+from ems.settings.section import Section
 from ems.settings.shape import check_shape
 
 _Model = TypeVar("_Model", bound=Section)
