@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ems.demo.drawing import Chart, Line, draw
@@ -71,7 +71,9 @@ def page(
 ) -> str:
     """Return the page of a backtest."""
     environment = Environment(
-        loader=PackageLoader("ems.cli", ""), autoescape=True, undefined=StrictUndefined
+        loader=ChoiceLoader([PackageLoader("ems.cli", ""), PackageLoader("ems.demo", "")]),
+        autoescape=True,
+        undefined=StrictUndefined,
     )
     models, first = report["models"], report["model"]
     scales = [scale for scale in SCALES if scale in models[first]]

@@ -72,7 +72,7 @@ def page(estate: Estate, figures: Figures) -> str:
         conditions=_conditions(figures),
         names=list(NAMES.values()),
         totals=[
-            {"name": name, "cells": [_number(runs[run][key], digits) for run in NAMES]}
+            [name, *(_number(runs[run][key], digits) for run in NAMES)]
             for name, key, digits in TOTALS
         ],
         payers=_payers(runs),
@@ -155,7 +155,7 @@ def _conditions(figures: Figures) -> str:
     )
 
 
-def _payers(runs: Figures) -> list[dict[str, Any]]:
+def _payers(runs: Figures) -> list[list[str]]:
     rows = []
     for number, block in enumerate(runs["planned"]["blocks"]):
         for key, what in (
@@ -164,9 +164,9 @@ def _payers(runs: Figures) -> list[dict[str, Any]]:
             ("cost_gbp", "in sum"),
         ):
             cells = [_number(runs[run]["blocks"][number][key], 2) for run in NAMES]
-            rows.append({"name": f"{block['name']}, {what}", "cells": cells})
+            rows.append([f"{block['name']}, {what}", *cells])
     cells = [_number(runs[run]["cost_gbp"], 2) for run in NAMES]
-    rows.append({"name": "Estate", "cells": cells})
+    rows.append(["Estate", *cells])
     return rows
 
 
