@@ -9,6 +9,7 @@ import click
 
 from ems.cli.estate import estate_clock, open_estate, open_existing_store
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
+from ems.cli.plan_explain import explain
 from ems.cli.plan_files import generate, schema, solve
 from ems.domain.errors import InvalidInputError
 from ems.domain.plans import Schedule
@@ -20,6 +21,7 @@ def plan() -> None:
     """Plans: what each home and battery is to do, and why."""
 
 
+plan.add_command(explain)
 plan.add_command(solve)
 plan.add_command(generate)
 plan.add_command(schema)
