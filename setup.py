@@ -21,6 +21,7 @@ KERNELS = {
     "ridge_sums": WIDE,
     "ridge_solve": WIDE,
     "store": EXACT,
+    "onoff": EXACT,
 }
 
 

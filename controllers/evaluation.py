@@ -142,22 +142,9 @@ def evaluate(model: Stacked, decision: Decision) -> Evaluation:
             )
         )
     )
-    over_physical = np.maximum(feeder - model.physical_kw, 0.0)
-    over_contracted = np.maximum(np.minimum(feeder, model.physical_kw) - model.contracted_kw, 0.0)
-    over_export = np.maximum(-feeder - model.export_kw, 0.0)
-    cost += float(
-        np.sum(
-            dt
-            * (
-                CONTRACTED_GBP_PER_KWH * over_contracted
-                + PHYSICAL_GBP_PER_KWH * over_physical
-                + EXPORT_GBP_PER_KWH * over_export
-            )
-        )
-    )
-    cost += event_cost_gbp(model, power, decision.battery_kw, feeder)
+    cost += float(np.sum(dt * feeder_rate(model, feeder)))
+    cost += event_cost_gbp(model, power, decision.battery_kw)
     cost += sum(peak.gbp_per_kw * peak.above_kw(feeder) for peak in model.peaks)
-    cost += float(np.sum(dt * model.carbon_gbp_per_kwh * np.maximum(feeder, 0.0)))
     cost -= float(np.sum(model.terminal_gbp_per_k * (rooms[:, -1] - model.floor_c[:, -1])))
     fabric = model.fabric
     if fabric.rows.size:
@@ -239,10 +226,8 @@ def _tanks_gave_way(model: Stacked, energies_kwh: FloatArray) -> list[GaveWay]:
     ]
 
 
-def event_cost_gbp(
-    model: Stacked, power_kw: FloatArray, battery_kw: FloatArray, feeder_kw: FloatArray
-) -> float:
-    """Return what falling short of events, and rising too high after them, costs [£]."""
+def event_cost_gbp(model: Stacked, power_kw: FloatArray, battery_kw: FloatArray) -> float:
+    """Return what falling short of events costs [£]."""
     cost = 0.0
     for event in model.events:
         short = event.shortfall_kw(power_kw, battery_kw)
@@ -251,8 +236,7 @@ def event_cost_gbp(
         if event.held_kwh:
             left = float(battery_energy(model, battery_kw)[event.steps[-1]])
             cost += RESERVE_GBP_PER_KWH * max(event.held_kwh - left, 0.0)
-    over = np.maximum(feeder_kw - model.recovery_kw, 0.0)
-    return cost + RECOVERY_GBP_PER_KWH * float(np.sum(model.dt_h * over))
+    return cost
 
 
 def event_rate(event: StackedEvent) -> float:
@@ -276,6 +260,21 @@ def meter_rate(model: Stacked, net_kw: FloatArray) -> FloatArray:
     bought = problem.import_gbp_per_kwh * np.maximum(net_kw, 0.0)
     sold = problem.export_gbp_per_kwh * np.maximum(-net_kw, 0.0)
     return np.asarray(bought - sold, dtype=np.float64)
+
+
+def feeder_rate(model: Stacked, net_kw: FloatArray) -> FloatArray:
+    """Return what flow at the feeder costs beside energy [£/h]: limits, recovery and carbon."""
+    over_physical = np.maximum(net_kw - model.physical_kw, 0.0)
+    over_contracted = np.maximum(np.minimum(net_kw, model.physical_kw) - model.contracted_kw, 0.0)
+    over_export = np.maximum(-net_kw - model.export_kw, 0.0)
+    rate = (
+        CONTRACTED_GBP_PER_KWH * over_contracted
+        + PHYSICAL_GBP_PER_KWH * over_physical
+        + EXPORT_GBP_PER_KWH * over_export
+        + RECOVERY_GBP_PER_KWH * np.maximum(net_kw - model.recovery_kw, 0.0)
+        + model.carbon_gbp_per_kwh * np.maximum(net_kw, 0.0)
+    )
+    return np.asarray(rate, dtype=np.float64)
 
 
 def battery_energy(model: Stacked, battery_kw: FloatArray) -> FloatArray:

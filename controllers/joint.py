@@ -31,6 +31,7 @@ from controllers.reading import battery_of, both_ways_of, prices_of
 from controllers.reasons import Prices, battery_reasons, home_reasons
 from controllers.stacked import Stacked, stack
 from controllers.stores import can_be_stores, constant_gbp, costs_of, heat_values, stores_of
+from controllers.switching import Switched, can_switch
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
 from ems.domain.plans import Schedule, SchedulingProblem
@@ -116,8 +117,8 @@ class JointPlanner:
             )
         begin = self._clock()
         model = stack(problem)
-        few = model.homes * model.steps <= self._few or not model.homes
-        if few or not can_be_stores(model) or np.any(model.pumps.discrete):
+        few = model.homes * model.steps <= self._few and not can_switch(model)
+        if few or not model.homes or not can_be_stores(model):
             whole = HighsPlanner(self._zone, clock=self._clock)
             return whole.plan(problem, deadline_s - (self._clock() - begin))
         search = _Search(model, lambda: deadline_s - (self._clock() - begin), self._threads)
@@ -185,7 +186,11 @@ class _Search:
             self._center, self._weight = guesses[-1], STEADY
             self._center_gbp = self._master.block_gbp(self._center, self._left())
         mixture = self._rounds(gap)
-        if mixture is not None:
+        if mixture is None:
+            return
+        if can_switch(model):
+            self._switch(mixture)
+        else:
             self._take(self._master, mixture)
             self._repair(mixture)
 
@@ -253,12 +258,28 @@ class _Search:
     def _near(self, objective_gbp: float, gap: float) -> bool:
         return objective_gbp - self.bound_gbp <= gap * max(abs(objective_gbp), 1.0)
 
+    def _switch(self, mixture: Mixture) -> None:
+        """Switch heat pumps that are on or off; the mixture has let them run at any output."""
+        if self._left() <= 0:
+            return
+        price = self.tried[-1][self._master.pattern] * self._model.dt_h
+        relaxed = self._decision(self._master, mixture)
+        switched = Switched(self._model, relaxed, price, self._left, self._threads)
+        switched.improve()
+        self._keep(self._master, mixture, switched.decision)
+
+    def _decision(self, master: Master, mixture: Mixture) -> Decision:
+        heat = np.minimum(master.mixed(mixture), self._model.heat_max_kw)
+        battery, _ = battery_of(self._model, master.programme, mixture.columns)
+        return Decision(heat, battery)
+
     def _take(self, master: Master, mixture: Mixture) -> None:
         """Keep a mixture's plan where it is the best one so far."""
+        self._keep(master, mixture, self._decision(master, mixture))
+
+    def _keep(self, master: Master, mixture: Mixture, decision: Decision) -> None:
+        """Keep a plan where it is the best one so far, with a mixture's prices."""
         model = self._model
-        heat = np.minimum(master.mixed(mixture), model.heat_max_kw)
-        battery, _ = battery_of(model, master.programme, mixture.columns)
-        decision = Decision(heat, battery)
         found = evaluate(model, decision)
         if self.best.prices is None or found.objective_gbp < self.best.found.objective_gbp:
             prices = prices_of(model, master.programme, mixture.columns, mixture.row_duals)

@@ -142,7 +142,7 @@ class Stores:
         object.__setattr__(
             self,
             name,
-            _checked(getattr(self, name), name, shape, low=low, high=high, rising=rising),
+            checked(getattr(self, name), name, shape, low=low, high=high, rising=rising),
         )
 
 
@@ -195,7 +195,7 @@ def answer(
         Where prices have the wrong shape or are not finite, or a row does not exist.
     """
     prices = np.atleast_2d(np.asarray(price, dtype=np.float64))
-    prices = _checked(prices, "price", (prices.shape[0], stores.steps))
+    prices = checked(prices, "price", (prices.shape[0], stores.steps))
     rows = np.zeros(stores.size, dtype=np.intp) if row is None else np.asarray(row, dtype=np.intp)
     if rows.shape != (stores.size,) or np.any(rows < 0) or np.any(rows >= prices.shape[0]):
         raise InvalidInputError(
@@ -251,7 +251,7 @@ def share(work: Callable[[int, int], None], size: int, each: int, threads: int |
         job.result()
 
 
-def _checked(
+def checked(
     values: ArrayLike,
     name: str,
     shape: tuple[int, ...],
@@ -260,6 +260,7 @@ def _checked(
     high: float = np.inf,
     rising: bool = False,
 ) -> FloatArray:
+    """Return a contiguous array of this shape, finite, within bounds and, if so, rising."""
     array = np.ascontiguousarray(values, dtype=np.float64)
     if name in ("most", "rate") and array.ndim == 2:
         array = array[:, :, None]

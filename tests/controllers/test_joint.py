@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controllers.checking import decided, faults
+from controllers.evaluation import evaluate
 from controllers.fallback import fallback_schedule
 from controllers.generate import generate
 from controllers.joint import JointPlanner
 from controllers.linear import HighsPlanner
+from controllers.stacked import stack
 from ems.domain.events import Direction
 from ems.domain.heating import PumpProblem
 from ems.domain.plans import BatteryProblem, EventProblem, PeakProblem
@@ -212,6 +215,53 @@ def test_a_battery_never_charges_and_discharges_where_prices_are_below_nothing(l
     each = problem.battery.one_way_efficiency
     stored = np.where(flow > 0, flow * each, flow / each) * problem.step_s / 3600
     assert np.diff(energy) == pytest.approx(stored, abs=1e-6)
+
+
+def test_heat_pumps_that_are_on_or_off_are_switched_within_their_times(lab):
+    problem = generate(15, 48, 6, "onoff")
+    found = planner(lab).plan(problem, 60.0)
+    model = stack(problem)
+    assert faults(model, decided(model, found)) == ()
+    assert evaluate(model, decided(model, found)).objective_gbp == pytest.approx(
+        found.objective_gbp
+    )
+    whole = HighsPlanner(None).plan(problem, 1.5)
+    assert found.bound_gbp <= whole.objective_gbp
+    assert whole.bound_gbp <= found.objective_gbp
+    assert found.objective_gbp <= whole.bound_gbp + 0.06 * abs(whole.bound_gbp)
+    assert "floor" not in {gave.limit for gave in found.gave_way}
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 100_000))
+def test_any_block_of_switched_heat_pumps_gets_a_plan_no_worse_than_thermostats(lab, seed):
+    problem = odd_problem(lab, seed)
+    random = np.random.default_rng(seed)
+    pumps = [
+        replace(
+            home,
+            pump=PumpProblem(
+                heat_min_w=random.choice([0.4, 1.0]) * home.heat_max_w,
+                min_on_s=float(random.choice([0, 1800, 5400])),
+                min_off_s=float(random.choice([0, 1800])),
+                start_gbp=float(random.choice([0, 0.1])),
+                on=bool(random.integers(2)),
+                since_s=float(random.choice([300, 1e5])),
+            )
+            if random.integers(4)
+            else None,
+        )
+        for home in problem.homes
+    ]
+    problem = replace(problem, homes=tuple(pumps))
+    found = planner(lab).plan(problem, 30.0)
+    own = fallback_schedule(problem)
+    model = stack(problem)
+    assert faults(model, decided(model, found)) == ()
+    told = evaluate(model, decided(model, found)).objective_gbp
+    assert found.objective_gbp == pytest.approx(told, abs=1e-6)
+    near = 1e-6 * max(1.0, abs(own.objective_gbp))
+    assert found.bound_gbp <= found.objective_gbp <= own.objective_gbp + near
 
 
 def test_few_homes_and_homes_with_tanks_are_planned_whole(lab):

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import highspy
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ems.domain.errors import InvalidInputError
@@ -110,9 +110,10 @@ def test_a_store_that_leaks_nothing_buys_the_cheap_hour_up_to_its_ceiling():
     assert found.cost == pytest.approx([0.0])
 
 
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 100_000),
-    steps=st.integers(1, 30),
+    steps=st.integers(1, 20),
     parts=st.integers(1, 3),
     negative=st.booleans(),
 )
@@ -130,6 +131,7 @@ def test_it_does_what_its_readable_twin_does(seed, steps, parts, negative):
         assert len(heat) == len(temperature) == steps
 
 
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 100_000),
     steps=st.integers(1, 12),
