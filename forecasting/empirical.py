@@ -98,8 +98,10 @@ class EmpiricalModel:
     def __init__(self, settings: Settings, calendar: Calendar) -> None:
         self._settings = settings
         self._calendar = calendar
-        self._history = pd.DataFrame()
+        self._given = pd.DataFrame()
+        self._history = pd.DataFrame()  # without what lies below zero
         self._usual = np.empty((0, 0))  # history without days of another level
+        self._negative = np.empty(0, dtype=np.int64)  # half-hours of each subject below zero
         self._until: datetime | None = None
 
     @property
@@ -118,9 +120,12 @@ class EmpiricalModel:
         until: datetime,
         observed: pd.DataFrame | None = None,  # noqa: ARG002 - habits only, no weather
     ) -> Self:
-        """Keep the half-hours known at ``until``; there is nothing else to learn."""
+        """Keep the half-hours known at ``until``, without those below zero, which are no use."""
         known = known_before(check_frame(history, "history"), until)
-        self._history = known.iloc[-(self._settings.history_days + 1) * SLOTS :]
+        self._given = known.iloc[-(self._settings.history_days + 1) * SLOTS :]
+        below = self._given.to_numpy(dtype=np.float64) < 0.0
+        self._negative = below.sum(axis=0)
+        self._history = self._given.mask(below) if below.any() else self._given
         self._usual = self._history.to_numpy(dtype=np.float64)
         if self._settings.one_level:
             self._usual = np.where(of_another_level(self._usual), np.nan, self._usual)
@@ -135,12 +140,12 @@ class EmpiricalModel:
     ) -> Self:
         """Put newer half-hours in place of, and after, those already held."""
         known = known_before(check_frame(recent, "recent"), until)
-        if len(self._history) and len(known):
-            old = self._history.loc[self._history.index < known.index[0]]
-            both = pd.concat([old, known.reindex(columns=self._history.columns)])
+        if len(self._given) and len(known):
+            old = self._given.loc[self._given.index < known.index[0]]
+            both = pd.concat([old, known.reindex(columns=self._given.columns)])
             grid = pd.date_range(both.index[0], both.index[-1], freq="30min")
             return self.fit(both.reindex(grid), until)
-        return self.fit(known if len(known) else self._history, until)
+        return self.fit(known if len(known) else self._given, until)
 
     def predict(
         self,
@@ -251,9 +256,10 @@ class EmpiricalModel:
 
     def _lacked(self, days: int, row: int, horizon: Horizon) -> list[str]:
         known = np.isfinite(self._history.iloc[:, row].to_numpy(dtype=np.float64))
+        below = int(self._negative[row])
+        lacked = [f"{below} negative half-hours, taken as missing"] if below else []
         if not known.any() or days == 0:
-            return ["history: none, a typical profile stands in"]
-        lacked = []
+            return [*lacked, "history: none, a typical profile stands in"]
         if days < FULL_HISTORY_DAYS:
             usual = np.isfinite(self._usual[:, row]).sum()
             why = " at this level of use" if usual < known.sum() else ""

@@ -146,7 +146,16 @@ def check_frame(frame: pd.DataFrame, field: str) -> pd.DataFrame:
                 value=str(index[0]),
                 remedy="Reindex to the half-hour grid; leave gaps as nan.",
             )
-        if np.isinf(frame.to_numpy(dtype=np.float64)).any():
+        try:
+            values = frame.to_numpy(dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"values must be numbers: {error}",
+                field=field,
+                value=", ".join(sorted({str(one) for one in frame.dtypes})),
+                remedy="Use pandas.to_numeric(..., errors='coerce'); leave gaps as nan.",
+            ) from error
+        if np.isinf(values).any():
             raise InvalidInputError(
                 "values must be finite or nan",
                 field=field,

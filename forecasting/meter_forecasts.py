@@ -18,9 +18,9 @@ import pandas as pd
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import Forecast
 from ems.domain.time import HALF_HOUR, floor_to
-from forecasting.calendar import Calendar
+from forecasting.calendar import SLOTS, Calendar
 from forecasting.ensemble import learnt_models
-from forecasting.faults import Span, usable
+from forecasting.faults import TOLD_DAYS, Span, usable
 from forecasting.interface import (
     LEVELS,
     Horizon,
@@ -30,6 +30,7 @@ from forecasting.interface import (
     make_forecast,
 )
 from forecasting.levels import of_another_level
+from forecasting.meters import weaknesses
 from forecasting.references import empirical_models
 
 ModelName = Literal["learnt", "weighted empirical"]
@@ -155,6 +156,10 @@ def meter_forecasts(
         )
     grid = pd.date_range(known.index[0], floor_to(at), freq=HALF_HOUR, inclusive="left")
     clean = usable(known.reindex(grid), events)
+    weak = weaknesses(clean.power_w.iloc[-TOLD_DAYS * SLOTS :], inside=True)
+    why_of = {
+        name: (*clean.why.get(name, ()), *weak.get(name, ())) for name in clean.why.keys() | weak
+    }
     seen, coming, gaps = _weather(weather, horizon)
     members: dict[str, dict[str, tuple[str, ...]]] = {
         "home": {str(name): (str(name),) for name in power_w.columns}
@@ -175,7 +180,7 @@ def meter_forecasts(
         fitted = models[scale].fit(history, at, seen)
         say(f"forecasting {scale}s: {len(subjects)}, {steps} half-hours")
         for one in fitted.predict(horizon, coming):
-            why = _of_members(subjects[one.subject], clean.why)
+            why = _of_members(subjects[one.subject], why_of)
             out.append(replace(one, lacked=tuple(dict.fromkeys((*why, *one.lacked, *gaps)))))
     return out
 

@@ -23,7 +23,7 @@ LONGEST_YEARS = 20
 MOST_CELLS = 500_000_000
 """Half-hours of all homes that one file may hold [-]: 4 GB."""
 _FEW_DAYS = 14
-_STUCK_SHARE = 0.5
+_STUCK_SHARE = 0.6
 """A home whose commonest value takes up more of its readings than this is noted."""
 
 
@@ -187,6 +187,10 @@ def regular(table: pd.DataFrame, columns: Columns, zone: str = "UTC") -> Meters:
     keep = usable & ~off & ~absent
     seconds, energy = seconds[keep], energy[keep]
     there = np.unique(which[keep])
+    gone = sorted({names[at] for at in np.unique(which[~absent])} - {names[at] for at in there})
+    if gone:
+        few = ", ".join(gone[:5]) + (", ..." if len(gone) > 5 else "")
+        notes.append(f"{len(gone)} homes without a row that can be used, left out: {few}")
     column = np.searchsorted(there, which[keep])
     if not np.isfinite(energy).any():
         _refuse_empty("no row has a home, a time on the half-hour and a value of zero or more")
@@ -231,17 +235,23 @@ def _refuse_empty(problem: str) -> None:
     )
 
 
-def weaknesses(power_w: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Return home → what makes its forecasts weak: few values, one value, gaps."""
+def weaknesses(power_w: pd.DataFrame, *, inside: bool = False) -> dict[str, tuple[str, ...]]:
+    """Return home → what makes its forecasts weak: few values, one value, gaps.
+
+    ``inside`` looks only between a home's first and last value, not at how few there are.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for name in power_w.columns:
         values = power_w[name].to_numpy(dtype=np.float64)
-        held = values[np.isfinite(values)]
+        known = np.flatnonzero(np.isfinite(values))
+        held = values[known]
+        if inside and known.size:
+            values = values[known[0] : known[-1] + 1]
         said = []
         if not held.size:
-            said.append("no value at all")
+            said += [] if inside else ["no value at all"]
         else:
-            if held.size < 48 * _FEW_DAYS:
+            if not inside and held.size < 48 * _FEW_DAYS:
                 said.append(f"{held.size / 48:.1f} days of values")
             _, counts = np.unique(held, return_counts=True)
             if counts.max() == held.size and held.size > 1:
