@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -12,7 +12,8 @@ import pandas as pd
 from ems.domain.forecasts import Forecast
 from forecasting.calendar import SLOTS, Calendar
 from forecasting.ensemble import learnt_models
-from forecasting.interface import Horizon, SeriesModel
+from forecasting.faults import usable
+from forecasting.interface import Horizon, SeriesModel, known_before
 from forecasting.learning import HELD_DAYS, LEAST_DAYS
 
 LEARN_DAYS = 182
@@ -80,13 +81,19 @@ class LearntLoads:
     ) -> list[Forecast]:
         """Take in the newest half-hours and forecast; only what was truly learnt comes back.
 
-        A series with too little history of its own has no learnt forecast.
+        A series with too little history of its own has no learnt forecast. Stuck meters and
+        outages are taken out first, and named.
         """
+        clean = usable(known_before(recent, horizon.issued_at))
         out = []
         for model in self._models:
-            model.update(recent, horizon.issued_at, observed)
+            model.update(clean.power_w, horizon.issued_at, observed)
             made = model.predict(horizon, weather)
-            out += [one for one in made if one.model == model.name and _is_finite(one)]
+            out += [
+                replace(one, lacked=(*clean.why.get(one.subject, ()), *one.lacked))
+                for one in made
+                if one.model == model.name and _is_finite(one)
+            ]
         return out
 
 
@@ -95,7 +102,7 @@ def learn(lesson: Lesson) -> LearntLoads:
     homes = {str(name): [str(name)] for name in lesson.homes.columns}
     scales = {"home": homes, "block": lesson.blocks}
     models = learnt_models(lesson.calendar, scales, steps=lesson.steps, every_half_hour=True)
-    known = lesson.homes.iloc[-LEARN_DAYS * SLOTS :]
+    known = usable(known_before(lesson.homes, lesson.until).iloc[-LEARN_DAYS * SLOTS :]).power_w
     for model in models.values():
         model.fit(known, lesson.until, lesson.observed)
     return LearntLoads(lesson.until, list(models.values()))

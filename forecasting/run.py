@@ -22,6 +22,7 @@ from ems.domain.points import PointId
 from ems.domain.thermal import ThermalEstimate
 from forecasting.block import sum_forecasts, summed_history
 from forecasting.calendar import Calendar
+from forecasting.faults import usable
 from forecasting.hot_water import hot_water_model
 from forecasting.interface import LEVELS, Horizon, SeriesModel, known_before, make_forecast
 from forecasting.load import communal_model, load_model
@@ -128,6 +129,8 @@ def forecast_homes(
 ) -> list[Forecast]:
     """Return ``load_w`` and ``hot_water_w`` of every home, ``free_heat_w`` of those estimated.
 
+    Stuck meters and outages are taken out of household load first, and named.
+
     Parameters
     ----------
     dwellings
@@ -146,7 +149,11 @@ def forecast_homes(
     household = columns_of(rollups, [load for load, _ in points], names)
     water = columns_of(rollups, [tank for _, tank in points], names)
     horizon = setting.horizon
-    loads = _predict(load_model(setting.calendar), household, horizon)
+    clean = usable(known_before(household, setting.issued_at))
+    loads = [
+        replace(one, lacked=(*clean.why.get(one.subject, ()), *one.lacked))
+        for one in _predict(load_model(setting.calendar), clean.power_w, horizon)
+    ]
     out = [*loads, *_predict(hot_water_model(setting.calendar), water, horizon)]
     return out + free_heat(dwellings, rollups, weather, setting, estimates or {}, loads)
 

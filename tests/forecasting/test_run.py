@@ -125,6 +125,18 @@ def test_scrambling_everything_from_the_present_on_changes_nothing(
     )
 
 
+def test_a_stuck_meter_in_service_counts_as_missing_and_is_named(block, rollups, setting):
+    stuck, missing = rollups.copy(), rollups.copy()
+    name = "A-02-meter.household_power_w"
+    late = (rollups.index >= NOW - timedelta(days=3)) & (rollups.index < NOW)
+    stuck.loc[late, name], missing.loc[late, name] = 777.0, np.nan
+    homes = block(3).dwellings
+    one, other = (forecast_homes(homes, table, {}, setting)[1] for table in (stuck, missing))
+    assert one.subject == "A-02"
+    np.testing.assert_array_equal(one.mean, other.mean)
+    assert one.lacked[0].startswith("stuck meter, one value: 2023-02-03 10:")
+
+
 def test_one_home_alone_is_forecast_as_among_others(block, rollups, weather, setting):
     issued = weather.issue(NOW, 48)
     homes = block(3).dwellings
