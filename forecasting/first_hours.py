@@ -33,9 +33,15 @@ HALF_LIFE_DAYS = 120.0
 _WEEK = 7 * SLOTS
 _DAYS = tuple((SLOTS * n, 0.5 ** (n / 5.0)) for n in range(1, 15))
 _WEEKS = tuple((_WEEK * n, 0.5 ** (n / 3.0)) for n in range(1, 9))
-_STEPS_W = (-np.inf, -600.0, -200.0, 0.0, 200.0, 600.0, 1400.0, np.inf)
+_STEPS = tuple(pairwise((-np.inf, -600.0, -200.0, 0.0, 200.0, 600.0, 1400.0, np.inf)))
+"""Ends of the steps that an excess is cut into [W]."""
 _RISE_W = 400.0
-_MOST_ROWS = 6000
+_MOST_ROWS = 16_000
+"""Half-hours that a group learns from at most; fewer where there are many groups."""
+_ROWS_OF_ALL = 200_000
+_FEW_ROWS = 4000
+_CHUNK = 100
+"""Homes worked on at once, to bound memory."""
 _LEAST_ROWS = 1000
 _PARTS = 8
 _LONGEST = _WEEK + LEADS + 1
@@ -93,8 +99,9 @@ class FirstHours:
         tracks = self._tracks(groups, homes, columns, columns)
         rng = np.random.default_rng(self._seed)
         learnable = columns[_LONGEST:]
-        if len(learnable) > _MOST_ROWS:
-            learnable = np.sort(rng.choice(learnable, _MOST_ROWS, replace=False))
+        most = int(np.clip(_ROWS_OF_ALL // max(len(groups), 1), _FEW_ROWS, _MOST_ROWS))
+        if len(learnable) > most:
+            learnable = np.sort(rng.choice(learnable, most, replace=False))
         recency = 0.5 ** ((columns[-1] + 1 - learnable) / SLOTS / HALF_LIFE_DAYS)
         self._learnt = {}
         for lead in range(1, LEADS + 1):
@@ -152,36 +159,52 @@ class FirstHours:
         by_day, by_week = _usual(groups, columns, _DAYS), _usual(groups, columns, _WEEKS)
         level = _at(groups, columns)
         own = [level, by_day, by_week, level - 0.5 * (by_day + by_week)]
-        reach = np.arange(newest[0] - 3, newest[-1] + 1)
-        now = _at(homes, reach)
-        excess = now - 0.5 * (_usual(homes, reach, _DAYS) + _usual(homes, reach, _WEEKS))
-        rise = now[:, 3:] - now[:, 2:-1]
-        summed = [self._summed(part) for part in _pieces(excess[:, 3:])]
-        summed += [
-            self._summed(part)
-            for part in (
-                np.clip(rise, 0.0, _RISE_W),
-                np.maximum(rise - _RISE_W, 0.0),
-                np.clip(rise, -_RISE_W, 0.0),
-                np.minimum(rise + _RISE_W, 0.0),
-            )
-        ]
-        lasting = np.minimum(excess[:, 3:], excess[:, 2:-1])
-        summed.append(self._summed(np.maximum(lasting, 0.0)))
-        summed.append(self._summed(np.maximum(np.minimum(lasting, excess[:, 1:-2]), 0.0)))
+        summed = self._made_up(homes, newest)
         out = np.full((len(own) + len(summed), *level.shape), np.nan)
         out[: len(own)] = np.stack(own) / scale
         start = int(newest[0] - columns[0])
-        out[len(own) :, :, start : start + len(newest)] = np.stack(summed) / scale
+        out[len(own) :, :, start : start + len(newest)] = summed / scale
         return out
 
-    def _summed(self, values: FloatArray) -> FloatArray:
-        """Return sums over homes; a missing home is stood in for by the others."""
-        good = np.isfinite(values)
-        held = self._belongs @ good
+    def _made_up(self, homes: FloatArray, newest: IntArray) -> FloatArray:
+        """Return how the excess at ``newest`` is made up, summed over each group's homes.
+
+        A missing home is stood in for by the others, as long as enough are there.
+        """
         size = self._belongs.sum(axis=1)[:, None]
-        total = self._belongs @ np.where(good, values, 0.0)
-        return np.where(held >= _ENOUGH * size, total * size / np.maximum(held, 1.0), np.nan)
+        held = np.zeros((len(size), len(newest)))
+        totals = np.zeros((len(_STEPS) + 6, *held.shape))
+        for start in range(0, len(homes), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            tracks = _excess_tracks(homes[part], newest)
+            good = np.isfinite(tracks).all(axis=0)
+            held += self._belongs[:, part] @ good
+            totals += self._belongs[:, part] @ np.where(good, tracks, 0.0)
+        enough = held >= _ENOUGH * size
+        return np.where(enough, totals * size / np.maximum(held, 1.0), np.nan)
+
+
+def _excess_tracks(homes: FloatArray, newest: IntArray) -> FloatArray:
+    """Return steps of the excess, rises and falls, and what lasts, shape (tracks, n, columns)."""
+    reach = np.arange(newest[0] - 3, newest[-1] + 1)
+    now = _at(homes, reach)
+    excess = now - 0.5 * (_usual(homes, reach, _DAYS) + _usual(homes, reach, _WEEKS))
+    rise = now[:, 3:] - now[:, 2:-1]
+    lasting = np.minimum(excess[:, 3:], excess[:, 2:-1])
+    tracks = [
+        # each step holds what of the excess lies in it, so that they add up to the excess
+        *(
+            np.clip(excess[:, 3:], low, high) - (low if low >= 0.0 else high)
+            for low, high in _STEPS
+        ),
+        np.clip(rise, 0.0, _RISE_W),
+        np.maximum(rise - _RISE_W, 0.0),
+        np.clip(rise, -_RISE_W, 0.0),
+        np.minimum(rise + _RISE_W, 0.0),
+        np.maximum(lasting, 0.0),
+        np.maximum(np.minimum(lasting, excess[:, 1:-2]), 0.0),
+    ]
+    return np.stack(tracks)
 
 
 def _usual(values: FloatArray, columns: IntArray, lags: Sequence[tuple[int, float]]) -> FloatArray:
@@ -200,14 +223,6 @@ def _at(values: FloatArray, columns: IntArray) -> FloatArray:
     count = values.shape[-1]
     inside = (columns >= 0) & (columns < count)
     return np.where(inside, values[..., np.clip(columns, 0, count - 1)], np.nan)
-
-
-def _pieces(excess: FloatArray) -> list[FloatArray]:
-    """Return how much of each home's excess lies in each step; they add up to the excess."""
-    out = []
-    for low, high in pairwise(_STEPS_W):
-        out.append(np.clip(excess, low, high) - (low if low >= 0.0 else high))
-    return out
 
 
 def _regressors(
@@ -233,7 +248,7 @@ def _regressors(
     columns += [ago(level, n) - ago(level, n + lead) for n in (SLOTS, _WEEK)]
     columns += [_mean(excess, at - lead, n) for n in (8, 24, SLOTS, 2 * SLOTS)]
     columns += [ago(one, lead) for one in tracks[4:]]
-    columns += [ago(one, lead + 1) for one in tracks[4 : 4 + len(_STEPS_W) - 1]]
+    columns += [ago(one, lead + 1) for one in tracks[4 : 4 + len(_STEPS)]]
     by_part = [parts * one[:, None] for one in (ago(level, lead), day, ago(excess, lead))]
     return np.concatenate([np.stack(columns, axis=1), hours, parts, *by_part], axis=1)
 
