@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from html import escape
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,6 +27,8 @@ TARGETS = {
     "irradiance_w_m2": "irradiance",
 }
 """What a forecast may be of, in the order it is looked for."""
+_WIDE, _HIGH, _HEAD = 760.0, 260.0, 54.0
+"""Size of a picture, and of what stands above the curves [px]."""
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -165,9 +168,18 @@ def _as_dict(one: Forecast) -> dict[str, Any]:
     }
 
 
+def _ago(age: timedelta) -> str:
+    minutes = age.total_seconds() / 60.0
+    if minutes < 120:
+        return f"{minutes:.0f} min ago"
+    return (
+        f"{minutes / 60:.0f} hours ago" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days ago"
+    )
+
+
 def _text(one: Forecast, local: ZoneInfo, now: datetime | None) -> str:
     unit, per, digits = _unit(one.target)
-    age = "" if now is None else f", {(now - one.issued_at).total_seconds() / 60:.0f} min ago"
+    age = "" if now is None else f", {_ago(now - one.issued_at)}"
     issued = f"{one.issued_at.astimezone(local):%a %-d %b %Y %H:%M}"
     levels = sorted(one.quantiles)
     rows = []
@@ -211,9 +223,20 @@ def _draw(one: Forecast, path: Path, local: ZoneInfo) -> None:
         at = start.astimezone(local)
         if at.minute == 0 and at.hour % every == 0:
             ticks.append((hour, f"{at:%a %-d %b}" if at.hour == 0 else f"{at:%H:%M}"))
-    title = f"{one.subject}: {TARGETS.get(one.target, one.target)}, P10, median and P90"
+    title = f"{one.subject}: {TARGETS.get(one.target, one.target)}"
     chart = Chart(title, unit, lines, ticks[:: 1 + len(ticks) // 9], zero=one.target != "outdoor_c")
-    svg = draw(chart, 760.0).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    inner = draw(chart, _WIDE, _HIGH).replace(
+        "<svg ", f'<svg y="{_HEAD:g}" width="{_WIDE:g}" height="{_HIGH:g}" ', 1
+    )
+    issued = f"issued {one.issued_at.astimezone(local):%a %-d %b %Y %H:%M}, {one.model}"
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDE:g} {_HEAD + _HIGH:g}" '
+        'font-family="arial, sans-serif">'
+        f'<rect width="100%" height="100%" fill="#fff"/>'
+        f'<text x="46" y="24" font-size="17" font-weight="700">{escape(title)} [{unit}]</text>'
+        f'<text x="46" y="44" font-size="14" fill="#484949">{escape(issued)}; dashed: P10 and '
+        f"P90</text>{inner}</svg>"
+    )
     try:
         path.write_text(svg + "\n", encoding="utf-8")
     except OSError as error:

@@ -106,6 +106,7 @@ def test_a_forecast_is_shown_as_a_line_a_table_and_a_picture(meters, tmp_path):
     assert "expected in all:" in result.output
     svg = picture.read_text()
     assert svg.startswith("<svg xmlns=") and svg.count("<polyline") == 3
+    assert "home 3: household load [kW]" in svg and "issued Tue 21 Mar 2023 00:00" in svg
 
 
 def test_price_events_and_stuck_meters_are_not_learnt_from_and_are_named(meters, tmp_path):
