@@ -291,7 +291,7 @@ def _block_gave_way(model: Stacked, feeder_kw: FloatArray) -> list[GaveWay]:
     subject = model.problem.block_id
     worst = {
         "physical import": float(np.max(feeder_kw - model.physical_kw)),
-        "contracted import": float(np.max(feeder_kw - model.contracted_kw)),
+        "contracted import": float(np.max(feeder_kw - model.promised_kw)),
         "export": float(np.max(-feeder_kw - model.export_kw)),
     }
     return [

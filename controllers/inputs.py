@@ -106,6 +106,23 @@ class Horizon:
             result = np.where(np.isnan(result), known[0 if index[0] < 0 else -1], result)
         return result
 
+    def spread(self, target: str, subject: str | None, level: float) -> FloatArray:
+        """Return how far a forecast's quantile is from its mean, shape (steps,).
+
+        Never to the other side; nothing where the quantile was not forecast, and in steps that
+        the forecast does not reach its last value.
+        """
+        forecast = self.find(target, subject)
+        values = None if forecast is None else forecast.quantiles.get(level)
+        if forecast is None or values is None:
+            return np.zeros(self.steps)
+        side = -1.0 if level < 0.5 else 1.0
+        away = side * np.maximum(side * (np.asarray(values) - np.asarray(forecast.mean)), 0.0)
+        offset_s = (self.start - forecast.start).total_seconds()
+        at_s = offset_s + np.arange(self.steps) * float(self.step_s)
+        index = np.clip(np.floor(at_s / forecast.step_s).astype(np.int64), 0, away.size - 1)
+        return np.nan_to_num(_at(away.astype(np.float64), index))
+
     def rates(self, tariff: Tariff | None, name: str) -> FloatArray:
         """Return a tariff's rate in each step [£/kWh], shape (steps,).
 

@@ -175,6 +175,7 @@ def to_problem(file: ProblemFile) -> SchedulingProblem:
     battery = None if file.battery is None else BatteryProblem(**file.battery.model_dump())
     start = _utc(file.start)
     recovery, carbon = file.recovery_import_w, file.carbon_gbp_per_kwh
+    margin = file.import_margin_w
     return SchedulingProblem(
         block_id=file.block_id,
         issued_at=start if file.issued_at is None else _utc(file.issued_at),
@@ -200,6 +201,7 @@ def to_problem(file: ProblemFile) -> SchedulingProblem:
             for peak in file.peaks
         ),
         carbon_gbp_per_kwh=None if carbon is None else steps.values(carbon),
+        import_margin_w=None if margin is None else steps.values(margin),
     )
 
 

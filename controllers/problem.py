@@ -18,6 +18,7 @@ import numpy as np
 from controllers.comfort import wanted_at
 from controllers.events import event_problem, participants, rested_floor_c
 from controllers.inputs import Horizon, carbon_rates, peak_charges, without_gain_ahead
+from controllers.margins import COLD, HIGH, floor_margin_k, import_margin_w, joint_spread_w
 from controllers.room import Room, coasting_ceiling, thermostat_path
 from ems.domain.estate import Actuator, Battery, Block, ControlRules, Dwelling, Supply
 from ems.domain.events import FlexEvent
@@ -35,7 +36,6 @@ TYPICAL_HOUSEHOLD_W = 350.0
 TYPICAL_HOT_WATER_W = 120.0
 COOL_OUTDOOR_C = 5.0
 """Stands in for an unknown outdoor temperature in the heating season [°C]."""
-MARGIN_MAX_K = 0.5
 USEFUL_AFTER_S = 6 * 3600.0
 """Heat left at the end is taken to be used so long afterwards on average."""
 HOT_WATER_SHARE_MAX = 0.8
@@ -73,6 +73,7 @@ def build_problem(
     apart: Mapping[str, Collection[str]] | None = None,
     peaks_w: Mapping[date, float] | None = None,
     carbon_g_per_kwh: Mapping[datetime, float] | None = None,
+    load_spread_factor: float = 1.0,
 ) -> SchedulingProblem:
     """Return the scheduling problem of a block.
 
@@ -106,6 +107,9 @@ def build_problem(
         named has had none.
     carbon_g_per_kwh
         The grid's forecast carbon intensity by half-hour [g/kWh].
+    load_spread_factor
+        By what the spread of load forecasts is to be multiplied, as
+        :func:`controllers.margins.learnt_factor` learns it from recent errors.
 
     Returns
     -------
@@ -178,6 +182,8 @@ def build_problem(
         )
         for event in events
     )
+    limit_w = block.limits.physical_import_w if contracted is None else contracted
+    spread_w = _load_spread_w(block, horizon)
     return SchedulingProblem(
         block_id=block.id,
         issued_at=now,
@@ -203,7 +209,17 @@ def build_problem(
         events=asked,
         peaks=peak_charges(horizon, zone, rules, peaks_w or {}),
         carbon_gbp_per_kwh=carbon,
+        import_margin_w=import_margin_w(spread_w, load_spread_factor, np.full(steps, limit_w)),
     )
+
+
+def _load_spread_w(block: Block, horizon: Horizon) -> FloatArray:
+    """Return how far the block's load may be above its mean [W]: its own forecast, else homes'."""
+    own = horizon.spread("load_w", block.id, HIGH)
+    if np.any(own > 0):
+        return own
+    homes = [horizon.spread("load_w", home.id, HIGH) for home in block.dwellings]
+    return joint_spread_w(homes, horizon.steps)
 
 
 def _outdoor(block: Block, horizon: Horizon, snapshot: Snapshot) -> FloatArray:
@@ -317,7 +333,16 @@ def _home(
     if dwelling.heat_pump.actuator is Actuator.SG_READY:
         floor = thermostat_path(room, room_c, comfort, heat_max)
     else:
-        floor = np.minimum(floor + _margin_k(estimate, floor, setting), np.maximum(comfort, floor))
+        margin = floor_margin_k(
+            floor,
+            setting.outdoor_c,
+            -setting.horizon.spread("outdoor_c", None, COLD),
+            loss_w_per_k=estimate.loss_w_per_k,
+            loss_sd=estimate.loss_sd,
+            capacity_j_per_k=capacity,
+            age_s=setting.rules.plan_max_age_s,
+        )
+        floor = np.minimum(floor + margin, np.maximum(comfort, floor))
     return HomeProblem(
         dwelling_id=dwelling.id,
         room_c=room_c,
@@ -343,19 +368,6 @@ def _left_alone(home: HomeProblem, step_s: int) -> HomeProblem:
     room = Room.of(loss, capacity, step_s, home.outdoor_c + home.free_heat_w / loss)
     path = thermostat_path(room, home.room_c, home.comfort_c, home.heat_max_w)
     return replace(home, floor_c=path)
-
-
-def _margin_k(estimate: ThermalEstimate, floor_c: FloatArray, setting: _Setting) -> FloatArray:
-    """Return how far the plan keeps above the floor [K].
-
-    A home that loses one standard deviation more than estimated would cool by so much more
-    from its floor while a plan may be in force, without heating.
-    """
-    age_s = setting.rules.plan_max_age_s
-    loss, more = estimate.loss_w_per_k, estimate.loss_w_per_k + max(estimate.loss_sd, 0.0)
-    capacity = max(estimate.capacity_j_per_k, 1e5)
-    extra = math.exp(-age_s * loss / capacity) - math.exp(-age_s * more / capacity)
-    return np.clip((floor_c - setting.outdoor_c) * extra, 0.0, MARGIN_MAX_K)
 
 
 def _heat_value(

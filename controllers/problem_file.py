@@ -182,6 +182,9 @@ class ProblemFile(Part):
     carbon_gbp_per_kwh: PositiveSeries | None = about(
         f"Price of the carbon of import [GBP/kWh], {SERIES}.", default=None
     )
+    import_margin_w: PositiveSeries | None = about(
+        f"Left free below ceiling and rating for higher loads [W], {SERIES}.", default=None
+    )
     lacked: list[str] = about("Inputs that were missing, in words.", default=[])
 
 

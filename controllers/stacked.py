@@ -5,9 +5,8 @@ The room's equation is solved exactly over a step in which all inputs are consta
     T[t+1] = a[t] T[t] + b[t] (heat[t] + free_heat[t]) + (1 - a[t]) outdoor[t]      (1)
     a = exp(-dt U / C),   b = (1 - a) / U,   and b = dt / C where U = 0
 
-with U in kW/K, C in kWh/K and dt in hours; with heavy parts as in :mod:`controllers.fabric`.
-Symbols are bound to names in
-``docs/notation.md``.
+with U in kW/K, C in kWh/K, dt in hours; heavy parts as in :mod:`controllers.fabric`. Symbols
+are bound to names in ``docs/notation.md``.
 """
 
 from __future__ import annotations
@@ -113,8 +112,9 @@ class Stacked:
     landlord_fixed_kw
         The same at the meter that PV and battery share: the feeder where supply is
         pooled, else the landlord's own, shape (steps,).
-    contracted_kw, physical_kw, export_kw
-        Limits at the feeder; ``contracted_kw`` never above ``physical_kw``.
+    promised_kw, physical_kw, export_kw
+        Limits at the feeder; the contracted ceiling ``promised_kw`` is never above the rating,
+        and ``contracted_kw`` is it less the margin for higher loads.
     recovery_kw
         Soft ceiling at the feeder after events, ``inf`` where there is none.
     events
@@ -145,6 +145,7 @@ class Stacked:
     terminal_gbp_per_k: FloatArray
     fixed_kw: FloatArray
     landlord_fixed_kw: FloatArray
+    promised_kw: FloatArray
     contracted_kw: FloatArray
     physical_kw: FloatArray
     export_kw: FloatArray
@@ -275,6 +276,10 @@ def stack(problem: SchedulingProblem) -> Stacked:
     fixed = landlord + (base_w.sum(axis=0) + series["uncontrolled_w"]) / 1000.0
     physical = series["physical_import_w"] / 1000.0
     heat_max = grids["heat_max_w"] / 1000.0
+    promised = np.minimum(series["contracted_import_w"] / 1000.0, physical)
+    nothing = np.zeros(steps)
+    margin = nothing if problem.import_margin_w is None else problem.import_margin_w
+    margin = checked(margin, "import_margin_w", steps, low=0.0)
     return Stacked(
         problem=problem,
         dt_h=dt_h,
@@ -294,7 +299,8 @@ def stack(problem: SchedulingProblem) -> Stacked:
         terminal_gbp_per_k=scalars["terminal_gbp_per_kwh"] * capacity_kwh[:, 0],
         fixed_kw=fixed,
         landlord_fixed_kw=fixed if problem.pooled else landlord,
-        contracted_kw=np.minimum(series["contracted_import_w"] / 1000.0, physical),
+        promised_kw=promised,
+        contracted_kw=np.maximum(promised - margin / 1000.0, 0.0),
         physical_kw=physical,
         export_kw=series["export_limit_w"] / 1000.0,
         recovery_kw=_recovery_kw(problem, steps),
@@ -302,7 +308,7 @@ def stack(problem: SchedulingProblem) -> Stacked:
             event for each in problem.events if (event := _event(each, problem, base_w)).steps.size
         ),
         peaks=_peaks(problem, steps),
-        carbon_gbp_per_kwh=np.zeros(steps)
+        carbon_gbp_per_kwh=nothing
         if problem.carbon_gbp_per_kwh is None
         else checked(problem.carbon_gbp_per_kwh, "carbon_gbp_per_kwh", steps, low=0.0),
         pumps=stack_pumps(problem, dt_h, heat_max),

@@ -196,6 +196,10 @@ class SchedulingProblem:
         Charges on the highest import of days and months.
     carbon_gbp_per_kwh
         Price of the carbon of a kWh imported at the feeder; ``None`` where it has none.
+    import_margin_w
+        What the plan leaves free below the contracted ceiling and the rating, for loads that are
+        higher than expected [W]; taken up like the ceiling gives way, and named only beyond it.
+        ``None``: nothing.
     """
 
     block_id: str
@@ -219,6 +223,7 @@ class SchedulingProblem:
     recovery_import_w: FloatArray | None = field(default=None, repr=False)
     peaks: tuple[PeakProblem, ...] = ()
     carbon_gbp_per_kwh: FloatArray | None = field(default=None, repr=False)
+    import_margin_w: FloatArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

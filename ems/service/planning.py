@@ -18,7 +18,7 @@ from controllers.events import (
     with_promises,
     with_recovery,
 )
-from controllers.linear import HighsPlanner
+from controllers.joint import JointPlanner
 from controllers.problem import build_problem
 from ems.domain.estate import Block, Estate
 from ems.domain.events import EventState, FlexEvent, Undisturbed
@@ -86,7 +86,7 @@ class PlanJob:
     estate, store, image
         What to plan for, where forecasts lie and plans go, the latest readings.
     planner
-        Turns a problem into a plan; HiGHS unless given.
+        Turns a problem into a plan; the joint planner unless given.
     wishes
         Residents' wishes in force.
     blocks
@@ -110,7 +110,7 @@ class PlanJob:
         self._estate = estate
         self._store = store
         self._image = image
-        self._planner = planner or HighsPlanner(estate.zone)
+        self._planner = planner or JointPlanner(estate.zone)
         self._wishes = wishes
         self._blocks = blocks
         self._events = events
@@ -156,7 +156,7 @@ class PlanJob:
 
     def _forecasts(self, block: Block, now: datetime) -> list[Forecast]:
         wanted = [("outdoor_c", self._estate.id), ("irradiance_w_m2", self._estate.id)]
-        wanted += [(target, block.id) for target in ("pv_w", "communal_w")]
+        wanted += [(target, block.id) for target in ("pv_w", "communal_w", "load_w")]
         wanted += [
             (target, home.id)
             for home in block.dwellings
