@@ -22,7 +22,9 @@ REQUEST = {
 @pytest.mark.parametrize("which", ["request", "result"])
 def test_the_published_schema_is_the_one_in_force(which: str) -> None:
     shown = CliRunner().invoke(main, ["control", "schema", which])
-    published = (ROOT / "docs" / "schemas" / f"control-{which}.schema.json").read_text(encoding="utf-8")
+    published = (ROOT / "docs" / "schemas" / f"control-{which}.schema.json").read_text(
+        encoding="utf-8"
+    )
     assert json.loads(shown.output) == json.loads(published)
 
 

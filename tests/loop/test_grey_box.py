@@ -130,6 +130,8 @@ def test_intervals_hold_what_they_promise_over_many_homes() -> None:
         error, persistence = held_out(model, stretches(frame.iloc[6 * 48 :]))
         errors.append(error)
         naive.append(persistence)
+    print(f"loss within two sd: {np.mean(inside):.0%}; median error {np.median(errors):.2f} K,")
+    print(f"mean {np.mean(errors):.2f} K, of persistence {np.mean(naive):.2f} K")
     assert 0.85 <= np.mean(inside) <= 1.0
     assert np.median(errors) < 0.5
     assert np.mean(errors) < 0.5 * np.mean(naive)
