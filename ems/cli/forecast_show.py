@@ -20,8 +20,10 @@ from ems.domain.time import steps
 TARGETS = {
     "load_w": "household load",
     "hot_water_w": "hot water",
+    "heat_pump_w": "heating under its own thermostat",
     "free_heat_w": "free heat",
     "communal_w": "communal load",
+    "load_5min_w": "household load by five minutes",
     "pv_w": "generation of the panels",
     "outdoor_c": "outdoor temperature",
     "irradiance_w_m2": "irradiance",
@@ -199,9 +201,11 @@ def _text(one: Forecast, local: ZoneInfo, now: datetime | None) -> str:
         "",
         table(["from", *(f"P{level * 100:.0f} {unit}" for level in levels), f"mean {unit}"], rows),
     ]
-    if one.target in {"load_w", "hot_water_w", "communal_w", "pv_w"}:
+    if unit == "kW" and one.target != "free_heat_w":
         energy = float(one.mean.sum()) * one.step_s / 3.6e6
-        lines.append(f"\nexpected in all: {energy:.1f} kWh over {len(one.mean)} half-hours")
+        lines.append(
+            f"\nexpected in all: {energy:.1f} kWh over {len(one.mean) * one.step_s / 3600:g} hours"
+        )
     return "\n".join(lines)
 
 
