@@ -55,12 +55,15 @@ class ForecastView:
         The forecast issued last; ``None`` where there is none.
     standing
         Whose forecast is issued; ``None`` before anything was judged.
+    shown
+        Who made the forecasts in the picture, a name a day, oldest first.
     """
 
     title: str
     chart: TimeChart
     newest: Forecast | None
     standing: Standing | None
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def heating_chart(
     )
 
 
-def fine_chart(estate: Estate, store: Store, block: Block, now: datetime) -> TimeChart:
+def fine_forecasts(estate: Estate, store: Store, block: Block, now: datetime) -> ForecastView:
     """Return the homes' household use by five minutes: four hours back, and four to come."""
     start, end = now - timedelta(hours=4), now + timedelta(hours=4)
     points = [PointId(home.meter.device_id, "household_power_w") for home in block.dwellings]
@@ -148,7 +151,7 @@ def fine_chart(estate: Estate, store: Store, block: Block, now: datetime) -> Tim
     rows = {} if made is None else _steps_kw(made)
     times = list(rows)
     low, middle, high = ([rows[at][which] for at in times] for which in range(3))
-    return TimeChart(
+    chart = TimeChart(
         key="fine",
         title="Household use by five minutes",
         summary="What came in the last four hours, and what is forecast for the next four. "
@@ -164,6 +167,7 @@ def fine_chart(estate: Estate, store: Store, block: Block, now: datetime) -> Tim
         bands=(Band("Forecast (10% to 90%)", times, low, high, float(STEP_S), ORANGE),),
         now=now,
     )
+    return ForecastView("The next four hours", chart, made, None)
 
 
 def _views(
@@ -180,8 +184,9 @@ def _views(
         newest = store.latest_forecast(target, subject, now)
         if newest is None and not np.isfinite(series.to_numpy()).any():
             continue
-        chart = _chart(estate, store, (target, subject), series, now, block)
-        out.append(ForecastView(TITLES[target], chart, newest, _standing(store, target, subject)))
+        chart, shown = _chart(estate, store, (target, subject), series, now, block)
+        standing = _standing(store, target, subject)
+        out.append(ForecastView(TITLES[target], chart, newest, standing, shown))
     return out
 
 
@@ -192,9 +197,10 @@ def _chart(
     came: pd.Series[float],
     now: datetime,
     block: Block,
-) -> TimeChart:
+) -> tuple[TimeChart, tuple[str, ...]]:
     target, subject = key
     start, end = _span(estate, now)
+    shown: list[str] = []
     times: list[datetime] = []
     low: list[float] = []
     middle: list[float] = []
@@ -204,6 +210,7 @@ def _chart(
         made = store.latest_forecast(target, subject, begins + MADE_BY)
         if made is None:
             continue
+        shown.append(made.model)
         for at, values in _steps_kw(made).items():
             if begins <= at < ends:
                 times.append(at)
@@ -213,7 +220,7 @@ def _chart(
     frame = came.to_frame("came")
     of_homes = target in ("load_w", "hot_water_w") and subject == block.id
     gap = " A half-hour in which a home is missing is left out." if of_homes else ""
-    return TimeChart(
+    chart = TimeChart(
         key=target.replace("_", "-"),
         title=f"{TITLES[target]}, forecast and measured",
         summary=f"What came, and what was forecast at the midnight before each day.{gap}",
@@ -229,6 +236,7 @@ def _chart(
         now=now,
         decimals=2,
     )
+    return chart, tuple(shown)
 
 
 def _steps_kw(made: Forecast) -> Mapping[datetime, tuple[float, float, float]]:

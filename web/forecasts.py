@@ -6,7 +6,7 @@ from flask import Blueprint, render_template
 
 from web.forecast_views import (
     block_forecasts,
-    fine_chart,
+    fine_forecasts,
     heating_chart,
     home_forecasts,
     home_standings,
@@ -30,7 +30,7 @@ def block(block_id: str) -> str:
         "operator/forecasts_block.html",
         block=found,
         views=block_forecasts(here.estate, here.store, found, now),
-        fine=fine_chart(here.estate, here.store, found, now),
+        fine=fine_forecasts(here.estate, here.store, found, now),
         heating=heating_chart(here.estate, here.store, here.planned, found, found.dwellings, now),
         homes=home_standings(here.store, found, now),
     )

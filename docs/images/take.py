@@ -40,6 +40,7 @@ PICTURES = {
         ("overview-390", "/estate", 390),
         ("block-1280", "/estate/blocks/B", 1280),
         ("home-1280", "/estate/homes/A-07", 1280),
+        ("forecasts-1280", "/estate/blocks/A/forecasts", 1280),
         ("alarm-1280", "/estate/alarms/home_cold:A-10.1", 1280),
         ("worklist-1280", "/estate/worklist", 1280),
         ("case-1280", "/estate/worklist", 1280),

@@ -60,6 +60,7 @@ def test_the_page_says_who_forecast_it_and_how_that_went(site) -> None:
     page = site.client("olive").get("/estate/homes/A-07/forecasts").text
     assert "the same half-hours of earlier weeks" in page and "Stands in" in page
     assert "1.31 times as far off" in page and "70% of what came" in page and "Drifted" in page
+    assert "issued at midnight, by what was learnt from many homes (gradient)." in page
     assert "figures as a table" in page and 'role="img"' in page
     other = site.client("olive").get("/estate/homes/A-08/forecasts").text
     assert "It lacked: history: 3 of 14 days." in other and "Not judged yet" in other
