@@ -36,6 +36,8 @@ LEAST_ROWS = 4000
 MOST_DAYS = 365
 MOST_HOMES = 120
 """Of more homes, so many chosen at random are learnt from."""
+MOST_OF_A_RIDGE = 25_000
+"""Rows that a series with a ridge learns from at most: of more, every so manieth origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ class Material:
         ahead = half_hours(learning.steps)
         early = [at for at in origins if at + ahead <= held]
         late = [at for at in origins if at >= held and at + ahead <= until]
+        if learning.ridge:
+            early = early[:: max(-(-len(early) * learning.steps // MOST_OF_A_RIDGE), 1)]
         if not early:
             return None
         everything = self._panel(self._learnt_from(), early)

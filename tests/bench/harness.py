@@ -24,16 +24,16 @@ class Row:
     area, name
         Where it belongs, and what was measured, in words.
     value, unit
-        The figure.
+        The figure; ``None`` where it could not be measured, the name says why.
     below, above
-        The target, if any: the value must be below the one or above the other.
+        The target, if any: the value must be at most the one and at least the other.
     peer, peer_value
         What it is compared with, and its figure in the same unit.
     """
 
     area: str
     name: str
-    value: float
+    value: float | None
     unit: str
     below: float | None = None
     above: float | None = None
@@ -43,20 +43,22 @@ class Row:
     @property
     def target(self) -> str | None:
         """The target as text; ``None`` where there is none."""
+        if self.below is not None and self.above is not None:
+            return f"{self.above:g}–{self.below:g}"
         if self.below is not None:
-            return f"< {self.below:g}"
+            return f"≤ {self.below:g}"
         if self.above is not None:
-            return f"> {self.above:g}"
+            return f"≥ {self.above:g}"
         return None
 
     @property
     def holds(self) -> bool | None:
         """Whether the target is met; ``None`` where there is none."""
-        if self.below is not None:
-            return self.value < self.below
-        if self.above is not None:
-            return self.value > self.above
-        return None
+        if self.value is None or (self.below is None and self.above is None):
+            return None
+        most = float("inf") if self.below is None else self.below
+        least = float("-inf") if self.above is None else self.above
+        return least <= self.value <= most
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as ``build/bench.json`` holds it."""

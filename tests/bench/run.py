@@ -65,11 +65,11 @@ def _printed(row: dict[str, Any]) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _line(area: str, name: str, value: str, unit: str, target: str, holds: str, peer: str) -> str:
-    return f"{area:<10} {name:<58} {value:>10} {unit:<11} {target:>8} {holds:<5} {peer}".rstrip()
+    return f"{area:<10} {name:<76} {value:>10} {unit:<11} {target:>8} {holds:<5} {peer}".rstrip()
 
 
 if __name__ == "__main__":
