@@ -14,6 +14,7 @@ from forecasting.calendar import Calendar
 from forecasting.ensemble import Learning, LearntModel, PartOf
 from forecasting.features import COLUMN, NAMES, features, lay_out
 from forecasting.interface import LEVELS, Horizon, make_forecast
+from forecasting.load import load_model
 from forecasting.references import empirical_models
 from forecasting.ridge import RidgeMedians
 from forecasting.shared import Boosting
@@ -144,7 +145,14 @@ def forecasts(homes, weather, calendar, members=None, *, after=0.0):
     given = make_forecast(
         "outdoor_c", "weather", horizon, coming, dict.fromkeys(LEVELS, coming), model="given"
     )
-    learning = Learning(48, boosting=SMALL, extra_groups=3 if members else 0, ridge=bool(members))
+    learning = Learning(
+        48,
+        boosting=SMALL,
+        extra_groups=3 if members else 0,
+        ridge=bool(members),
+        habits=0.0 if members else 0.45,
+        habit_bands=0.4,
+    )
     model = LearntModel(calendar, learning, members)
     model.fit(homes, at, weather)
     return model, model.predict(horizon, {"outdoor_c": given})
@@ -166,6 +174,19 @@ def test_a_scrambled_future_changes_nothing(homes, weather, calendar, grouped):
             np.testing.assert_array_equal(a.quantile(level), b.quantile(level))
         assert a.model == ("gradient and ridge" if grouped else "gradient")
         assert a.lacked == ()
+
+
+def test_a_whole_part_of_habits_is_habits_alone(homes, calendar):
+    at = ORIGIN.to_pydatetime()
+    horizon = Horizon.following(at, 48)
+    learning = Learning(48, boosting=SMALL, habits=1.0, habit_bands=1.0)
+    mixed = LearntModel(calendar, learning).fit(homes, at).predict(horizon)
+    habits = load_model(calendar).fit(homes, at).predict(horizon)
+    for a, b in zip(mixed, habits, strict=True):
+        assert a.model != b.model
+        np.testing.assert_allclose(a.mean, b.mean)
+        for level in LEVELS:
+            np.testing.assert_allclose(a.quantile(level), b.quantile(level), atol=1e-9)
 
 
 def test_updates_bring_the_present_in_and_an_older_issue_is_refused(homes, weather, calendar):
