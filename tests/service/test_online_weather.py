@@ -272,7 +272,7 @@ def test_an_estate_that_names_a_service_is_given_one(service, store):
     assert set(open_weather(none, store).issue(NOW, 48)) == {"outdoor_c", "irradiance_w_m2"}
     neither = replace(demo, sources=replace(demo.sources, weather=None))
     with pytest.raises(HearthError, match="Name a weather file or a weather service"):
-        open_weather(neither, store)
+        open_weather(neither)
 
 
 def test_health_shows_the_age_and_complains_of_an_old_one(service, store):
