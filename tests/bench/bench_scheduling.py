@@ -183,7 +183,6 @@ def _peers() -> Iterator[Row]:
     cases = (
         ("flexmeasures", "store1", 10),
         ("flexmeasures", "store1", 100),
-        ("flexmeasures", "onoff", 2),
         ("emhass", "onoff", 1),
     )
     for peer, kind, homes in cases:
