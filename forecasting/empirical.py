@@ -21,6 +21,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray, Forecast
@@ -175,6 +176,7 @@ class EmpiricalModel:
             for row, share in enumerate(settings.shift[:-1]):
                 quantiles[row] = np.maximum(quantiles[row] + share * fade, 0.0)
             mean = np.maximum(mean + settings.shift[-1] * fade, 0.0)
+        known = np.isfinite(history.to_numpy(dtype=np.float64))
         out = []
         for row, subject in enumerate(history.columns):
             out.append(
@@ -184,7 +186,7 @@ class EmpiricalModel:
                     horizon,
                     mean[row],
                     {level: quantiles[q, row] for q, level in enumerate(LEVELS)},
-                    lacked=self._lacked(int(days[row]), row, horizon),
+                    lacked=self._lacked(int(days[row]), row, known[:, row], horizon),
                     model=settings.name,
                 )
             )
@@ -254,8 +256,7 @@ class EmpiricalModel:
         last = int(epoch_s(pd.DatetimeIndex(self._history.index[-1:]))[0])
         return max((int(horizon.start.timestamp()) - last) // 1800 - 1, 0)
 
-    def _lacked(self, days: int, row: int, horizon: Horizon) -> list[str]:
-        known = np.isfinite(self._history.iloc[:, row].to_numpy(dtype=np.float64))
+    def _lacked(self, days: int, row: int, known: NDArray[np.bool_], horizon: Horizon) -> list[str]:
         below = int(self._negative[row])
         lacked = [f"{below} negative half-hours, taken as missing"] if below else []
         if not known.any() or days == 0:
