@@ -156,7 +156,7 @@ class PlanJob:
 
     def _forecasts(self, block: Block, now: datetime) -> list[Forecast]:
         wanted = [("outdoor_c", self._estate.id), ("irradiance_w_m2", self._estate.id)]
-        wanted += [(target, block.id) for target in ("pv_w", "communal_w")]
+        wanted += [(target, block.id) for target in ("pv_w", "communal_w", "load_w")]
         wanted += [
             (target, home.id)
             for home in block.dwellings
