@@ -10,25 +10,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
 from ems.domain.heatpump import flow_temperature_c
 from ems.domain.setpoints import Cause
-from ems.loop.actuators import Told, all_heat, follow, learnt, own_thermostat
-from ems.loop.heating import capacity_w, heat_from_power, heat_per_w, heating_of, prior_of, pump_of
+from ems.loop.actuators import Told, all_heat, follow, own_thermostat
+from ems.loop.heating import capacity_w, heating_of, prior_of, pump_of
 from ems.loop.history import Readings, read
+from ems.loop.learning import cautious, checked, inputs_of, learnt_again, taught, with_heat
 from ems.loop.memory import Memory
 from ems.loop.optimum import Heating, Optimum, solve
 from ems.loop.outlook import Outlook, look_ahead
 from ems.loop.reasons import told_why
 from ems.loop.types import Actuator, Comfort, Device, LoopPlan, Reason, StepResult
 from ems.loop.watch import fresh_room_c, mismatch, not_good_enough, stands_still_s
-from forecasting.grey_box import learn
-from forecasting.home_model import HomeModel, gains, run, where_it_stands
+from forecasting.home_model import HomeModel, where_it_stands
 
 HORIZON_H = 36.0
-REFIT_S = 86400.0
-"""A model is fitted anew after so long [s]."""
 FILTER_STEPS = 120
 """Half-hours of readings that tell where the home stands."""
 FADE_H = 12.0
@@ -43,8 +40,6 @@ FLOOR_MARGIN_K = 0.4
 LOST_MAX_K = 0.3
 SOC_MAX_AGE_S = 3 * 3600.0
 LASTING_S = 4 * 3600.0
-CHECK_S = 7200.0
-"""The model is checked against so long, so often [s]."""
 STEADY_SPARE_K = 1.0
 """Without a room reading, heat is given for a room so much warmer than its schedule [K]."""
 
@@ -123,13 +118,13 @@ def step(
     readings = read(history, now)
     outlook = look_ahead(now, HORIZON_H, readings, weather_forecast, prices, comfort)
     prior, spread = prior_of(device)
-    grid = _with_heat(readings.grid, device)
-    memory = _learnt_again(memory, grid, prior, spread, now)
+    grid = with_heat(readings.grid, device)
+    memory = learnt_again(memory, grid, prior, spread, now)
     model = memory.model or replace(
         prior, hours=float(grid["room_c"].notna().sum()) / 2.0 if len(grid) else 0.0
     )
     room_c = fresh_room_c(readings, now)
-    memory = _taught(memory, readings, now, device, outlook, room_c)
+    memory = taught(memory, readings, now, device, outlook, room_c)
     here = _Now(now, device, comfort, readings, outlook, memory, model, room_c)
     still_s = stands_still_s(readings, now)
     notes = (*readings.notes, *outlook.notes)
@@ -139,100 +134,6 @@ def step(
     if why_not is not None:
         return _released(here, (f"Still learning this home: {why_not}.", ()), notes)
     return _controlled(here, grid, room_c, notes)
-
-
-def _with_heat(grid: pd.DataFrame, device: Device) -> pd.DataFrame:
-    """Return the grid with heat from electricity where none is metered."""
-    if grid.empty:
-        return grid
-    power, outdoor = grid["power_w"].to_numpy(), grid["outdoor_c"].to_numpy()
-    guess = heat_from_power(device, power, outdoor)
-    heat = grid["heat_w"].to_numpy()
-    metered = np.isfinite(heat).sum() >= 0.8 * np.isfinite(power).sum()
-    if metered:
-        return grid.assign(heat_w=heat, per_w=0.0)
-    return grid.assign(heat_w=guess, per_w=heat_per_w(device, power, outdoor))
-
-
-def _learnt_again(
-    memory: Memory, grid: pd.DataFrame, prior: HomeModel, spread: float, now: datetime
-) -> Memory:
-    fitted = memory.fitted_at
-    young = memory.model is None or memory.model.source == "prior"
-    wait_s = REFIT_S / 4 if young else REFIT_S
-    if fitted is not None and 0 <= (now - fitted).total_seconds() < wait_s:
-        return memory
-    if len(grid) < 2:
-        return memory
-    model = learn(grid, prior, spread=spread)
-    return replace(memory, model=model, fitted_at=now)
-
-
-def _taught(
-    memory: Memory,
-    readings: Readings,
-    now: datetime,
-    device: Device,
-    outlook: Outlook,
-    room_c: float | None,
-) -> Memory:
-    """Return the memory with what happened since the last step."""
-    if memory.at is None:
-        return memory
-    if memory.at > now:
-        raise InvalidInputError(
-            "the state is from a later time",
-            field="now",
-            value=now.isoformat(),
-            remedy="Steps go forward; begin anew with no state.",
-        )
-    elapsed_s = (now - memory.at).total_seconds()
-    since = readings.raw[readings.raw.index > memory.at]
-    measured_w = None
-    if len(since) and elapsed_s <= 7200.0:
-        name = (
-            "heat_w" if "heat_w" in since.columns and since["heat_w"].notna().any() else "power_w"
-        )
-        mean_w = float(since[name].mean())
-        if np.isfinite(mean_w):
-            measured_w = mean_w
-            if name == "power_w":
-                power, outdoor = np.array([mean_w]), outlook.outdoor_c[:1]
-                lost_w = 0.0 if memory.model is None else memory.model.standing_w
-                heat = heat_from_power(device, power, outdoor)
-                heat -= lost_w * heat_per_w(device, power, outdoor)
-                measured_w = max(float(heat[0]), 0.0)
-    nominal_w = float(capacity_w(device, outlook.outdoor_c[:1], 1.0)[0])
-    if room_c is not None:
-        memory = learnt(device, memory, room_c, measured_w, nominal_w, elapsed_s)
-    if measured_w is not None and device.actuator in (Actuator.ON_OFF, Actuator.MODULATION):
-        memory = replace(memory, asked_w=measured_w)
-    return memory
-
-
-def _checked(
-    memory: Memory,
-    model: HomeModel,
-    edges: FloatArray,
-    inputs: FloatArray,
-    now: datetime,
-    noise_k: float,
-) -> Memory:
-    """Return the memory with how the last two hours came out beside what the model says of them.
-
-    The heat is what was given, not what was planned: a thermostat that does as it likes is no
-    fault of the model.
-    """
-    due = memory.checked_at is None or (now - memory.checked_at).total_seconds() >= CHECK_S
-    back = round(CHECK_S / 1800.0)
-    last = inputs[-back:]
-    if not due or len(inputs) < 3 * back or not np.isfinite(last[:, :2]).all():
-        return memory
-    stands, unexplained_w = where_it_stands(model, edges[:-back], inputs[:-back], 0.5, noise_k)
-    given = np.nan_to_num(last)
-    given[:, 2] += unexplained_w
-    error_k = float(edges[-1] - run(model, stands, given, 0.5)[-1, 0])
-    return replace(memory, checked_at=now, answer=memory.answer.after(error_k))
 
 
 def _no_room(here: _Now, still_s: float | None) -> tuple[str, tuple[str, ...]]:
@@ -291,32 +192,15 @@ def _released(
     return replace(result, battery_w=float(alone.battery_w[0]))
 
 
-def _inputs(grid: pd.DataFrame, model: HomeModel) -> FloatArray:
-    index = pd.DatetimeIndex(grid.index)
-    hours = np.asarray(index.hour + index.minute / 60.0 + 0.25, dtype=np.float64)
-    to_air, to_mass = gains(model, hours, grid["sun_w_m2"].to_numpy())
-    heat_w = grid["heat_w"].to_numpy() - model.standing_w * grid["per_w"].to_numpy()
-    return np.stack([np.maximum(heat_w, 0.0), grid["outdoor_c"].to_numpy(), to_air, to_mass], 1)
-
-
-def _cautious(model: HomeModel) -> HomeModel:
-    """Return the model at the cautious end: a home that stores less than is likely."""
-    relative = model.capacity_sd / max(model.capacity_wh_per_k, 1.0)
-    less = max(1.0 - 0.5 * relative, 0.6)
-    return replace(
-        model, air_wh_per_k=model.air_wh_per_k * less, mass_wh_per_k=model.mass_wh_per_k * less
-    )
-
-
 def _controlled(
     here: _Now, grid: pd.DataFrame, room_c: float, notes: tuple[str, ...]
 ) -> StepResult:
     model, outlook, device, memory = here.model, here.outlook, here.device, here.memory
     recent = grid.iloc[-FILTER_STEPS:]
     edges = np.append(recent["room_c"].to_numpy(), room_c)
-    inputs = _inputs(recent, model)
+    inputs = inputs_of(recent, model)
     noise_k = here.readings.noise_k
-    memory = _checked(memory, model, edges, inputs, here.now, noise_k)
+    memory = checked(memory, model, edges, inputs, here.now, noise_k)
     stands, unexplained_w = where_it_stands(model, edges, inputs, 0.5, noise_k)
     outdoor_c = float(outlook.outdoor_c[0])
     odd = mismatch(model, room_c, outdoor_c, unexplained_w)
@@ -340,7 +224,7 @@ def _controlled(
         lower = np.maximum(lower, outlook.lower_c)
     soc = here.readings.newest("soc", here.now, SOC_MAX_AGE_S) if device.battery else None
     plan = solve(
-        _cautious(model),
+        cautious(model),
         stands,
         unexplained_w * np.exp(-hours_ahead / FADE_H),
         outlook,
