@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -141,10 +142,19 @@ class BackgroundFits:
         self._child, self._answer = None, None
 
 
+def _leave_with_parent() -> None:
+    """End this process when control is gone, however it went: nobody waits for the models."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _work(lesson: Lesson, answer: Connection) -> None:
     """Be the child: learn at the lowest priority and send what came of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     os.nice(LOWEST_PRIORITY)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     outcome = _done(lesson)
     try:
         answer.send(outcome)

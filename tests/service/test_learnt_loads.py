@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -177,6 +179,42 @@ def test_a_fit_in_the_background_is_the_same_as_one_in_lock_step(few, metered, s
         job.close()
     for subject, one in made[0].items():
         np.testing.assert_array_equal(one.mean, made[1][subject].mean)
+
+
+ORPHANED = """
+import os, signal
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+import numpy as np, pandas as pd
+from ems.service.fits import BackgroundFits
+from forecasting.calendar import Calendar
+from forecasting.nightly import Lesson
+index = pd.date_range("2023-01-01", periods=180 * 48, freq="30min", tz="UTC")
+homes = pd.DataFrame(np.random.default_rng(1).gamma(1.0, 300.0, (len(index), 150)), index=index)
+homes.columns = [f"h{n}" for n in range(150)]
+fits = BackgroundFits()
+fits.begin(Lesson(Calendar(ZoneInfo("Europe/London")), {"A": list(homes)}, 48,
+                  index[-1].to_pydatetime(), homes, None))
+print(fits.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.long
+def test_a_fit_does_not_outlive_a_control_process_that_was_killed():
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHANED],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    child = Path("/proc", done.stdout.strip(), "cmdline")
+    end = time.monotonic() + 60.0
+    while child.exists() and b"spawn_main" in child.read_bytes():
+        assert time.monotonic() < end, "it goes on learning for nobody"
+        time.sleep(0.2)
 
 
 def test_alarms_name_a_quantity_once_with_all_it_touches():
