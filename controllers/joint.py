@@ -26,11 +26,11 @@ from controllers.fallback import (
     to_schedule,
 )
 from controllers.linear import HighsPlanner
-from controllers.master import Column, Master, Mixture
+from controllers.master import Column, Master, Mixture, column_of
 from controllers.reading import battery_of, both_ways_of, prices_of
 from controllers.reasons import Prices, battery_reasons, home_reasons
 from controllers.stacked import Stacked, stack
-from controllers.stores import can_be_stores, constant_gbp, costs_of, heat_values, stores_of
+from controllers.stores import can_be_stores, constant_gbp, heat_values, stores_of
 from controllers.switching import Switched, can_switch
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
@@ -171,13 +171,11 @@ class _Search:
         """Improve the plan until it is within ``gap`` of the bound or time is up."""
         if self._left() <= 0:
             return
-        model, own = self._model, self.best
+        model = self._model
         self._stores = stores_of(model)
         self._constant = constant_gbp(model)
         self._master = Master(model)
-        power = own.found.power_kw
-        cost = costs_of(model, own.found.rooms_c, power)
-        self._master.add(Column(own.decision.heat_kw, power, cost))
+        self._master.add(column_of(model, self.best.decision.heat_kw))
         self._center, self._center_gbp, self._weight = self._tariff(), -np.inf, SMOOTH
         guesses = self._guesses(gap)
         for guess in guesses[:-1]:
@@ -298,8 +296,8 @@ class _Search:
                 return
             before = self.best.found.objective_gbp
             strict = Master(self._model, one_way=one_way, exclusive=exclusive)
-            for column in master.added:
-                strict.add(column)
+            for heat in master.heats_kw:
+                strict.add(column_of(self._model, heat))
             searched = strict.solve(self._left())
             fixed = None if searched is None else strict.solve(1.0, fix=searched.columns)
             if fixed is None:

@@ -24,6 +24,7 @@ from controllers.linear import OPTIONS
 from controllers.model import add_block
 from controllers.programme import NO_INDEX, Draw, IndexArray, Programme
 from controllers.stacked import Stacked
+from controllers.stores import costs_of
 from ems.domain.forecasts import FloatArray
 
 GROUPS = 10
@@ -37,6 +38,12 @@ class Column:
     heat_kw: FloatArray
     power_kw: FloatArray
     cost_gbp: FloatArray
+
+
+def column_of(model: Stacked, heat_kw: FloatArray) -> Column:
+    """Return what homes do that heat so, shape (homes, steps)."""
+    power = model.pumps.power_kw(heat_kw, model.heat_max_kw, model.cop)
+    return Column(heat_kw, power, costs_of(model, model.rooms(heat_kw), power))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +110,7 @@ class Master:
         self._bare = programme.to_highs()
         self._solver.passModel(self._bare)
         self._searches = bool(programme.binaries.size)
-        self._added: list[Column] = []
+        self._heats: list[FloatArray] = []
 
     @property
     def pattern(self) -> NDArray[np.intp]:
@@ -116,9 +123,9 @@ class Master:
         return int(self._link.shape[0])
 
     @property
-    def added(self) -> list[Column]:
-        """Columns added so far."""
-        return self._added
+    def heats_kw(self) -> list[FloatArray]:
+        """Heat of the homes in each column added so far, the rest being let go."""
+        return self._heats
 
     def add(self, column: Column) -> None:
         """Add what homes do, as one column a group."""
@@ -138,7 +145,7 @@ class Master:
             rows.ravel().astype(np.int32),
             values.ravel(),
         )
-        self._added.append(column)
+        self._heats.append(column.heat_kw)
 
     def block_gbp(self, price: FloatArray, limit_s: float) -> float:
         """Return the least cost of battery, meters and events when homes are paid ``price``.
@@ -203,10 +210,10 @@ class Master:
         """Return the heat of each home in a mixture [kW], shape (homes, steps)."""
         share = np.maximum(mixture.share, 0.0)
         share = (share / share.sum(axis=0))[:, self._group]
-        result = np.zeros(self._added[0].heat_kw.shape)
-        for weight, column in zip(share, self._added[: len(share)], strict=True):
+        result = np.zeros(self._heats[0].shape)
+        for weight, heat in zip(share, self._heats[: len(share)], strict=True):
             if np.any(weight > 0):
-                result += weight[:, None] * column.heat_kw
+                result += weight[:, None] * heat
         return result
 
 

@@ -20,11 +20,11 @@ from controllers.evaluation import (
     feeder_rate,
     meter_rate,
 )
-from controllers.master import Column, Master
+from controllers.master import Master, column_of
 from controllers.model_homes import linear_price
 from controllers.reading import battery_of
 from controllers.stacked import Stacked
-from controllers.stores import FORGOTTEN, costs_of, kinks_of, slopes_of
+from controllers.stores import FORGOTTEN, kinks_of, slopes_of
 from ems.domain.forecasts import FloatArray
 from ext.onoff import Pumps, Switching
 
@@ -128,8 +128,7 @@ class Switched:
             return
         master = Master(model)
         heat = self.decision.heat_kw
-        rooms = model.rooms(heat)
-        master.add(Column(heat, self._used, costs_of(model, rooms, self._used)))
+        master.add(column_of(model, heat))
         found = master.solve(max(self._left(), 0.0))
         if found is None:
             return
