@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from ems.domain.errors import ConfigurationError
+from ems.domain.errors import ConfigurationError, InvalidInputError
 from ems.domain.estate import ControlRules
+from ems.domain.holidays import bank_holidays
 from ems.domain.time import floor_to
 from ems.settings.aggregators import check_aggregators
 from ems.settings.alarms import check_alarms
@@ -148,6 +149,8 @@ def _files(root: Node, folder: Path, sources: Sources) -> None:
     sources.profiles = _use(root["profiles"], folder, load_profiles)
     sources.priors = _use(root["thermal_priors"], folder, read_priors)
     sources.holidays = _use(data["holidays"], folder, read_holidays) or frozenset()
+    if data["holidays_of"].exists:
+        _holidays_of(data, sources)
     sources.people = _use(root["people_rules"], folder, read_people)
     _use(data["weather"], folder, lambda path: check_table(path, WEATHER_COLUMNS))
     _use(data["carbon"], folder, lambda path: check_table(path, CARBON_COLUMNS))
@@ -166,6 +169,18 @@ def _files(root: Node, folder: Path, sources: Sources) -> None:
             if rates:
                 sources.rates[name] = rates
                 _covers_start(root, tariff["file"], rates)
+
+
+def _holidays_of(data: Node, sources: Sources) -> None:
+    """Look up the bank holidays of a place, or refuse it."""
+    place = data["holidays_of"].text()
+    if data["holidays"].exists:
+        data["holidays_of"].refuse("holidays come from a file already", "Name one of the two.")
+    elif place is not None:
+        try:
+            sources.holidays = bank_holidays(place)
+        except InvalidInputError as error:
+            data["holidays_of"].refuse(error.problem, error.remedy)
 
 
 def _use(node: Node, folder: Path, read: Callable[[Path], _T]) -> _T | None:

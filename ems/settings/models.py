@@ -77,6 +77,11 @@ class DataSection(Section):
     )
     carbon: FilePath | None = Field(None, description="CSV of grid carbon intensity.")
     holidays: FilePath | None = Field(None, description="YAML list of bank holidays.")
+    holidays_of: Text | None = Field(
+        None,
+        description="Whose bank holidays count, in place of a file: a country or a part of it, "
+        "such as `GB-ENG`.",
+    )
 
 
 class ControlSection(Section):

@@ -107,6 +107,18 @@ CASES: dict[str, Case] = {
         "in data/holidays.yaml, holidays[0].date (line 2): this must be a date (given: 'soon')",
         "YYYY-MM-DD",
     ),
+    "holidays of a place that is not known": (
+        swap("  holidays: data/holidays.yaml", "  holidays_of: ATLANTIS"),
+        "data.holidays_of",
+        "public holidays of this place are not known",
+        "GB-ENG",
+    ),
+    "holidays from a file and of a place": (
+        swap("  holidays: data", "  holidays_of: GB-ENG\n  holidays: data"),
+        "data.holidays_of",
+        "from a file already",
+        "Name one of the two",
+    ),
     "priors without a band": (
         lambda site: drop_band(site.rules / "thermal_priors.yaml", "F"),
         "thermal_priors",

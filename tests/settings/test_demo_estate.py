@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,7 +14,7 @@ from ems.domain.points import DeviceClass
 from ems.domain.tariffs import DynamicTariff, FlatTariff, TimeOfUseTariff
 from ems.settings import load_estate
 
-from .conftest import DEMO
+from .conftest import DEMO, Site
 
 MAKES = {0: "daikin_homehub_altherma3", 1: "mitsubishi_ecodan_a1m", 2: "lg_therma_v"}
 
@@ -152,6 +152,12 @@ def test_priors_holidays_and_places(estate: Estate) -> None:
     assert estate.sources.weather.is_absolute()
     assert estate.sources.weather.exists()
     assert estate.sources.weather_is_observed
+
+
+def test_holidays_may_be_those_of_a_country(site: Site) -> None:
+    site.replace("  holidays: data/holidays.yaml", "  holidays_of: GB-SCT")
+    days = load_estate(site.file).holidays
+    assert date(2024, 1, 2) in days and date(2023, 12, 20) not in days
 
 
 def test_an_estate_can_be_handed_to_another_process(estate: Estate) -> None:
