@@ -29,6 +29,7 @@ from controllers.linear import HighsPlanner
 from controllers.master import Column, Master, Mixture, column_of
 from controllers.reading import battery_of, both_ways_of, prices_of
 from controllers.reasons import Prices, battery_reasons, home_reasons
+from controllers.simplified import followed, simplified
 from controllers.stacked import Stacked, stack
 from controllers.stores import can_be_stores, constant_gbp, heat_values, stores_of
 from controllers.switching import Switched, can_switch
@@ -43,10 +44,14 @@ SMOOTH, STEADY = 0.6, 0.9
 """Weight of the best prices so far beside the master's newest ones; where the first were good."""
 FEW = 1500
 """So few homes times steps are planned faster as one linear programme."""
+FADE = 0.5
+"""That weight fades so as long as answers bring the master nothing new."""
 COARSE = 0.3
 """Prices in longer steps are sought to this share of the gap."""
 KEPT = 6
 """So many of them answer in short steps."""
+NOTHING = 1e-9
+"""Less than this share of the objective is no progress."""
 MAX_ROUNDS = 300
 MAX_REPAIRS = 4
 ANSWERS = 10
@@ -118,14 +123,36 @@ class JointPlanner:
         begin = self._clock()
         model = stack(problem)
         few = model.homes * model.steps <= self._few and not can_switch(model)
+
+        def left() -> float:
+            return deadline_s - (self._clock() - begin)
+
         if few or not model.homes or not can_be_stores(model):
-            whole = HighsPlanner(self._zone, clock=self._clock)
-            return whole.plan(problem, deadline_s - (self._clock() - begin))
-        search = _Search(model, lambda: deadline_s - (self._clock() - begin), self._threads)
+            first = None if few or not model.homes else self._first(model, left)
+            if first is None or first.prices is None:
+                return HighsPlanner(self._zone, clock=self._clock).plan(problem, left())
+            bound = crude_bound_gbp(model)
+            if left() > 0:
+                whole = HighsPlanner(self._zone, clock=self._clock).plan(problem, left())
+                if whole.objective_gbp <= first.found.objective_gbp:
+                    return replace(whole, solve_s=self._clock() - begin)
+                bound = max(bound, whole.bound_gbp)
+            return self._told(model, first, first.prices, bound, begin)
+        search = _Search(model, left, self._threads)
         search.run(self._gap)
         if search.best.prices is None:
             return fallback_schedule(problem)
         return self._told(model, search.best, search.best.prices, search.bound_gbp, begin)
+
+    def _first(self, model: Stacked, left: Callable[[], float]) -> _Plan | None:
+        """Return a plan of homes that are no single stores, by way of ones that are."""
+        simple = stack(simplified(model.problem))
+        search = _Search(simple, left, self._threads)
+        search.run(self._gap)
+        if search.best.prices is None:
+            return None
+        decision = followed(model, simple, search.best.decision)
+        return _Plan(decision, evaluate(model, decision), search.best.prices)
 
     def _told(
         self, model: Stacked, best: _Plan, prices: Prices, bound_gbp: float, begin: float
@@ -195,15 +222,15 @@ class _Search:
     def _rounds(self, gap: float) -> Mixture | None:
         """Let homes answer to the master's prices; return the last mixture."""
         price, block_gbp = self._center, self._center_gbp
-        mixture, best = None, 0
+        mixture, best, center_bound, weight = None, 0, -np.inf, self._weight
         for number in range(MAX_ROUNDS):
             if self._left() <= 0:
                 break
             told = self._ask(price)
             self.tried.append(price / self._model.dt_h)
             bound = block_gbp + float(told.value.sum()) + self._constant
-            if np.isfinite(block_gbp) and (bound > self.bound_gbp or self._center_gbp == -np.inf):
-                self._center, self._center_gbp, best = price, block_gbp, number
+            if bound > center_bound:
+                self._center, self._center_gbp, center_bound, best = price, block_gbp, bound, number
                 self.bound_gbp = max(self.bound_gbp, bound)
             if mixture is not None and self._near(mixture.objective_gbp + self._constant, gap):
                 break
@@ -211,20 +238,21 @@ class _Search:
             newer = self._master.solve(self._left()) if self._left() > 0 else None
             if newer is None:
                 break
+            moved = mixture is None or _falls(mixture.objective_gbp, newer.objective_gbp)
+            weight = self._weight if moved else weight * FADE
             mixture = newer
-            price, block_gbp = self._between(mixture)
+            price, block_gbp = self._between(mixture, weight)
         if self.tried:
             self.tried.append(self.tried.pop(best))
         return mixture
 
-    def _between(self, mixture: Mixture) -> tuple[FloatArray, float]:
+    def _between(self, mixture: Mixture, weight: float) -> tuple[FloatArray, float]:
         """Return prices between the best and a master's, and the block's least cost at them.
 
         That cost is concave in prices: it is at least what lies between the two.
         """
         if self._center_gbp == -np.inf:
             return mixture.price, mixture.block_gbp
-        weight = self._weight
         price = weight * self._center + (1.0 - weight) * mixture.price
         return price, weight * self._center_gbp + (1.0 - weight) * mixture.block_gbp
 
@@ -327,3 +355,7 @@ class _Search:
             mixture = newer
         self._take(master, mixture)
         return mixture
+
+
+def _falls(before_gbp: float, after_gbp: float) -> bool:
+    return after_gbp < before_gbp - NOTHING * max(abs(before_gbp), 1.0)
