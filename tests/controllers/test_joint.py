@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from controllers.evaluation import evaluate
 from controllers.fallback import fallback_schedule
 from controllers.generate import generate
 from controllers.joint import JointPlanner
+from controllers.library import check
 from controllers.linear import HighsPlanner
 from controllers.stacked import stack
 from ems.domain.events import Direction
@@ -269,3 +271,20 @@ def test_few_homes_and_homes_with_tanks_are_planned_whole(lab):
         found = JointPlanner(None, few=40).plan(problem, 20.0)
         whole = HighsPlanner(None).plan(problem, 20.0)
         assert found.objective_gbp == pytest.approx(whole.objective_gbp, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["two-state", "store1+tank"])
+def test_homes_that_are_no_single_stores_have_a_first_plan_before_the_whole_is_solved(kind):
+    """Wherever the deadline strikes among the looks at the clock, the plan at hand is valid."""
+    problem = generate(6, 16, 2, kind)
+    own = fallback_schedule(problem)
+    better = set()
+    for looks in range(0, 60, 4):
+        steps = iter([0.0] * looks)
+        clock = functools.partial(next, steps, 10.0)
+        found = JointPlanner(None, few=0, clock=clock).plan(problem, 5.0)
+        assert check(problem, found) == ()
+        assert found.objective_gbp <= own.objective_gbp
+        if found.status == "feasible" and found.objective_gbp < own.objective_gbp:
+            better.add(looks)
+    assert better
