@@ -19,7 +19,9 @@ IDLE_SHARE = 0.05
 HARD_SHARE = 0.65
 """More is heating as hard as may be."""
 BAND_K = 0.5
-"""Half the band of a thermostat that switches [K]."""
+"""A room setpoint this far from the room makes its thermostat heat, or rest [K]."""
+SWITCH_K = 0.3
+"""Half the band of the thermostat that is played where the device has none [K]."""
 GAIN_PER_K = 0.5
 """Share of full output for each kelvin below the setpoint, of a thermostat that modulates."""
 FLOW_PER_K = 3.0
@@ -68,7 +70,7 @@ def own_thermostat(
         return give(device, memory, now, steady_w, most_w, wanted_c)
     error_k = wanted_c - room_c
     if device.actuator is Actuator.ON_OFF:
-        on = error_k > (-BAND_K if memory.on_since is not None else BAND_K)
+        on = error_k > (-SWITCH_K if memory.on_since is not None else SWITCH_K)
         return _switch(device, memory, now, on, most_w)
     if error_k < -BAND_K:
         return Told(device.bounds[0], 0.0, replace(memory, on_since=None))

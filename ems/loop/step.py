@@ -29,7 +29,8 @@ HORIZON_H = 36.0
 FILTER_STEPS = 120
 """Half-hours of readings that tell where the home stands."""
 FADE_H = 12.0
-"""What the model does not explain is taken to fade so fast [h]."""
+LOSS_FADE_H = 48.0
+"""Heat that comes beside the model is taken to fade so fast, heat that is lost so slowly [h]."""
 MARGIN_K = 0.1
 MARGIN_MAX_K = 0.4
 NEAR_FLOOR_K = 0.15
@@ -152,12 +153,16 @@ def _released(
     room_c = None if blind else here.room_c
     # Who cannot see the room heats for the warmest wish of the day, and a little more.
     steady_c = here.comfort.highest_c + STEADY_SPARE_K if blind else here.wanted_c
+    wanted_c = here.wanted_c
+    if here.device.actuator is not Actuator.ROOM_SETPOINT:
+        # Nobody but us holds this room: not at its floor by the lower edge of a band.
+        wanted_c = max(wanted_c, here.comfort.lowest_c + FLOOR_MARGIN_K)
     told = own_thermostat(
         here.device,
         memory,
         here.now,
         room_c,
-        here.wanted_c,
+        wanted_c,
         here.steady_w(steady_c),
         here.most_w,
         float(flow_temperature_c(pump_of(here.device), here.outlook.outdoor_c[:1])[0]),
@@ -226,7 +231,7 @@ def _controlled(
     plan = solve(
         cautious(model),
         stands,
-        unexplained_w * np.exp(-hours_ahead / FADE_H),
+        unexplained_w * np.exp(-hours_ahead / (FADE_H if unexplained_w > 0.0 else LOSS_FADE_H)),
         outlook,
         heating,
         lower_c=lower,
