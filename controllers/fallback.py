@@ -12,7 +12,14 @@ from controllers.model_homes import most_power_kw
 from controllers.stacked import Stacked, stack
 from controllers.thermostats import follow
 from ems.domain.forecasts import FloatArray
-from ems.domain.plans import BatteryPlan, HomePlan, Schedule, SchedulingProblem
+from ems.domain.plans import (
+    BatteryPlan,
+    EventCeiling,
+    HomePlan,
+    PlanLimits,
+    Schedule,
+    SchedulingProblem,
+)
 from ems.domain.setpoints import Cause
 
 HOME_SENTENCE = "No plan was made: your heating keeps to your schedule by its own thermostat."
@@ -42,6 +49,7 @@ def fallback_schedule(problem: SchedulingProblem) -> Schedule:
         decision,
         evaluate(model, decision),
         status="fallback",
+        solver="thermostats",
         bound_gbp=crude_bound_gbp(model),
         price=np.array(problem.import_gbp_per_kwh, dtype=np.float64),
         home_reasons=[(causes, (HOME_SENTENCE,) * model.steps) for causes in homes],
@@ -58,6 +66,7 @@ def to_schedule(
     found: Evaluation,
     *,
     status: str,
+    solver: str,
     bound_gbp: float,
     price: FloatArray,
     home_reasons: Sequence[Reasons],
@@ -113,6 +122,29 @@ def to_schedule(
         gave_way=found.gave_way,
         solve_s=solve_s,
         lacked=problem.lacked,
+        solver=solver,
+        limits=_limits(problem),
+    )
+
+
+def _limits(problem: SchedulingProblem) -> PlanLimits:
+    margin = problem.import_margin_w
+    return PlanLimits(
+        physical_import_w=problem.physical_import_w,
+        contracted_import_w=problem.contracted_import_w,
+        export_w=problem.export_limit_w,
+        margin_w=np.zeros(len(problem.step_s)) if margin is None else margin,
+        recovery_w=problem.recovery_import_w,
+        events=tuple(
+            EventCeiling(
+                event_id=event.event_id,
+                direction=event.direction,
+                limit_w=event.limit_w,
+                homes=len(event.participants),
+                battery=event.battery,
+            )
+            for event in problem.events
+        ),
     )
 
 

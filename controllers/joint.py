@@ -170,6 +170,7 @@ class JointPlanner:
             best.decision,
             best.found,
             status="optimal" if proven else "feasible",
+            solver="decomposition",
             bound_gbp=bound_gbp,
             price=prices.shared,
             home_reasons=homes,

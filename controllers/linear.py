@@ -162,6 +162,7 @@ class HighsPlanner:
             best.decision,
             best.found,
             status="optimal" if proven else "feasible",
+            solver="linear programme",
             bound_gbp=best.bound_gbp,
             price=best.prices.shared,
             home_reasons=told[0],

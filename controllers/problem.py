@@ -54,6 +54,7 @@ class _Setting:
     snapshot: Snapshot
     outdoor_c: FloatArray
     irradiance_w_m2: FloatArray
+    cold_spread_factor: float
 
 
 def build_problem(
@@ -74,6 +75,7 @@ def build_problem(
     peaks_w: Mapping[date, float] | None = None,
     carbon_g_per_kwh: Mapping[datetime, float] | None = None,
     load_spread_factor: float = 1.0,
+    cold_spread_factor: float = 1.0,
 ) -> SchedulingProblem:
     """Return the scheduling problem of a block.
 
@@ -110,6 +112,8 @@ def build_problem(
     load_spread_factor
         By what the spread of load forecasts is to be multiplied, as
         :func:`controllers.margins.learnt_factor` learns it from recent errors.
+    cold_spread_factor
+        The same for how much colder than forecast it may be outside.
 
     Returns
     -------
@@ -129,6 +133,7 @@ def build_problem(
         irradiance_w_m2=np.maximum(
             horizon.series("irradiance_w_m2", None, "sun", 0.0, "planned without sun"), 0.0
         ),
+        cold_spread_factor=cold_spread_factor,
     )
     pooled = block.supply is Supply.BOUNDARY
     account = block.block_meter if pooled or block.landlord_meter is None else block.landlord_meter
@@ -336,7 +341,7 @@ def _home(
         margin = floor_margin_k(
             floor,
             setting.outdoor_c,
-            -setting.horizon.spread("outdoor_c", None, COLD),
+            -setting.cold_spread_factor * setting.horizon.spread("outdoor_c", None, COLD),
             loss_w_per_k=estimate.loss_w_per_k,
             loss_sd=estimate.loss_sd,
             capacity_j_per_k=capacity,

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from ems.domain.forecasts import FloatArray, Forecast, Scored, Standing
+from ems.domain.forecasts import FloatArray, Forecast, Missed, Scored, Standing
 from ems.domain.time import HALF_HOUR
 from forecasting.interface import LEVELS
 
@@ -35,6 +35,8 @@ DRIFT, DRIFT_OVER = 1.15, 1.05
 """Error of the median to last week's at which drift begins and ends [-]."""
 COVERAGE_LOST, COVERAGE_BACK = 0.62, 0.68
 """Share within P10 to P90 at which coverage is lost and found again [-]."""
+NEAREST_STEPS = 12
+"""Half-hours of each issue that tell how wide margins must be: until the next one is judged."""
 _WEEK = timedelta(days=7)
 
 Key = tuple[str, str]
@@ -105,6 +107,37 @@ def score(forecast: Forecast, candidate: str, actual: pd.Series[float]) -> Score
         came=float(y.sum()),
         expected=float(forecast.mean[:steps][good].sum()),
         loss=loss / len(LEVELS),
+    )
+
+
+def missed(forecast: Forecast, level: float, actual: pd.Series[float]) -> Missed:
+    """Return how far what came was beyond a forecast's mean in its nearest half-hours.
+
+    Parameters
+    ----------
+    forecast
+        By half-hours.
+    level
+        The quantile that plans hold against; below 0.5 what came lower counts as beyond.
+    actual
+        Half-hours (UTC) of what came; ``nan`` where missing.
+
+    Returns
+    -------
+    Half-hours whose actual is known and for which the forecast left any room.
+    """
+    steps = min(NEAREST_STEPS, len(forecast.mean))
+    side = -1.0 if level < 0.5 else 1.0
+    mean = forecast.mean[:steps]
+    beyond = side * (_taken(actual, forecast.start, steps) - mean)
+    made = forecast.quantiles.get(level)
+    spread = np.zeros(steps) if made is None else side * (made[:steps] - mean)
+    good = np.isfinite(beyond) & np.isfinite(spread) & (spread > 0)
+    return Missed(
+        forecast.target,
+        forecast.subject,
+        tuple(beyond[good].tolist()),
+        tuple(spread[good].tolist()),
     )
 
 

@@ -128,6 +128,49 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """How far what came was beyond a forecast's mean, on the side that plans guard against.
+
+    Attributes
+    ----------
+    target, subject
+        Which forecast.
+    beyond
+        By half-hour, the nearest ones of the issue: load above its mean, warmth below it [unit
+        of the target]; those that are not known are left out.
+    spread
+        How far the quantile that plans hold against was beyond the mean, for the same half-hours.
+    """
+
+    target: str
+    subject: str
+    beyond: tuple[float, ...]
+    spread: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tightening:
+    """By what plans of a block multiply the spread of forecasts, learnt from how it did lately.
+
+    Attributes
+    ----------
+    block_id
+        Whose plans.
+    load, cold
+        Factors on the spread of the block's load upwards and of the outdoor temperature
+        downwards [-]; 1 until enough half-hours are known.
+    load_points, cold_points
+        Half-hours that they rest on.
+    """
+
+    block_id: str
+    load: float = 1.0
+    cold: float = 1.0
+    load_points: int = 0
+    cold_points: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredIssue:
     """All that was issued at one instant, to be scored or scored.
 
@@ -139,8 +182,11 @@ class ScoredIssue:
         Whether the time it speaks of has passed and it was scored.
     scores
         One a quantity and candidate; empty until then.
+    missed
+        Of what plans keep a margin for; empty until then.
     """
 
     issued_at: datetime
     done: bool = False
     scores: tuple[Scored, ...] = ()
+    missed: tuple[Missed, ...] = ()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ems.domain.events import Direction
-from ems.domain.forecasts import FloatArray
+from ems.domain.forecasts import FloatArray, Tightening
 from ems.domain.heating import FabricProblem, PumpProblem, TankProblem
 from ems.domain.setpoints import Cause
 
@@ -300,6 +300,51 @@ class TerminalCase:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EventCeiling:
+    """What an event asked of a plan, as in `EventProblem`; the import is that of ``homes`` homes.
+
+    ``limit_w`` is infinite, with the sign that asks nothing, where it is not in force.
+    """
+
+    event_id: str
+    direction: Direction
+    limit_w: FloatArray = field(repr=False)
+    homes: int
+    battery: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanLimits:
+    """The limits that a plan was made under, as in its problem; each shape (steps,) [W].
+
+    Attributes
+    ----------
+    physical_import_w, contracted_import_w, export_w
+        At the feeder; infinite where there is none.
+    margin_w
+        What the plan leaves free below the ceiling that binds, for loads that are higher than
+        expected.
+    recovery_w
+        Soft ceiling after events, infinite where there is none; ``None`` where none asks for it.
+    events
+        What events asked of their participants.
+    """
+
+    physical_import_w: FloatArray = field(repr=False)
+    contracted_import_w: FloatArray = field(repr=False)
+    export_w: FloatArray = field(repr=False)
+    margin_w: FloatArray = field(repr=False)
+    recovery_w: FloatArray | None = field(default=None, repr=False)
+    events: tuple[EventCeiling, ...] = ()
+
+    @property
+    def kept_w(self) -> FloatArray:
+        """What the plan means to keep below at the feeder [W], shape (steps,)."""
+        lowest = np.minimum(self.physical_import_w, self.contracted_import_w) - self.margin_w
+        return lowest if self.recovery_w is None else np.minimum(lowest, self.recovery_w)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
     """A block's plan.
 
@@ -328,6 +373,12 @@ class Schedule:
         As in the problem: inputs that were missing, and what stood in for them.
     terminal
         How the plan would change with other terminal values; empty where it was not asked.
+    solver
+        What made it: ``decomposition``, ``linear programme`` or ``thermostats``.
+    limits
+        What it was made under; ``None`` in plans from before limits were kept.
+    tightening
+        What its margins had learnt; ``None`` where nothing learns.
     """
 
     id: str
@@ -346,6 +397,9 @@ class Schedule:
     solve_s: float = 0.0
     lacked: tuple[str, ...] = ()
     terminal: tuple[TerminalCase, ...] = ()
+    solver: str = ""
+    limits: PlanLimits | None = None
+    tightening: Tightening | None = None
 
     @property
     def gap(self) -> float:

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from ems.domain.estate import Estate
-from ems.domain.forecasts import ISSUED, Forecast, Scored, ScoredIssue, Standing
+from ems.domain.forecasts import ISSUED, Forecast, Missed, Scored, ScoredIssue, Standing
 from ems.domain.ports import LogEntry, Store
 from ems.domain.time import HALF_HOUR, floor_to
+from ems.service.tightening import LEVELS_HELD, keep_tightening
 from forecasting.candidates import ORDER, Candidates
 from forecasting.issue import actuals
 from forecasting.quality import (
@@ -26,6 +27,7 @@ from forecasting.quality import (
     Quality,
     choose,
     judged,
+    missed,
     score,
     summed,
 )
@@ -84,8 +86,11 @@ class QualityDesk:
         self._keep(key, ScoredIssue(now))
         return True
 
-    def settle(self, now: datetime) -> list[Standing]:
-        """Score every issue whose day has passed and judge anew; return standings that changed."""
+    def settle(self, now: datetime, sky: pd.DataFrame) -> list[Standing]:
+        """Score every issue whose day has passed and judge anew; return standings that changed.
+
+        ``sky`` is the weather that was observed, column ``outdoor_c`` by half-hours.
+        """
         issues = self._known()
         for key in [key for key, one in issues.items() if now - one.issued_at > KEPT]:
             self._store.forget(ScoredIssue, key)
@@ -95,9 +100,16 @@ class QualityDesk:
             return []
         for key in due:
             at = issues[key].issued_at
-            self._keep(key, ScoredIssue(at, True, tuple(self._scores(at))))
+            scores, beyond = self._scores(at)
+            beyond += self._missed("outdoor_c", self._estate.id, at, sky["outdoor_c"])
+            self._keep(key, ScoredIssue(at, True, tuple(scores), tuple(beyond)))
         # An issue is scored a day after it was made: the window is of those that can be.
         found = summed((one for issue in issues.values() for one in issue.scores), now - PASSED)
+        since = now - PASSED - WINDOW
+        recent = [
+            one for issue in issues.values() if issue.issued_at >= since for one in issue.missed
+        ]
+        keep_tightening(self._store, self._estate, recent, now)
         return self._judge(found, now)
 
     def _known(self) -> dict[str, ScoredIssue]:
@@ -128,7 +140,9 @@ class QualityDesk:
         self._store.log(entries)
         return changed
 
-    def _scores(self, at: datetime) -> Iterable[Scored]:
+    def _scores(self, at: datetime) -> tuple[list[Scored], list[Missed]]:
+        scores: list[Scored] = []
+        beyond: list[Missed] = []
         start, end = floor_to(at) - BEFORE, floor_to(at) + SCORED_STEPS * HALF_HOUR
         for block in self._estate.blocks:
             rollups = self._store.rollups(points_of(block), start, end)
@@ -136,8 +150,17 @@ class QualityDesk:
                 made = self._issued(target, subject, at)
                 scored = None if made is None else score(made, ISSUED, came)
                 if scored is not None:
-                    yield scored
-                    yield from self._shadows(target, subject, at, came)
+                    scores.append(scored)
+                    scores += self._shadows(target, subject, at, came)
+                if subject == block.id:
+                    beyond += self._missed(target, subject, at, came)
+        return scores, beyond
+
+    def _missed(
+        self, target: str, subject: str, at: datetime, came: pd.Series[float]
+    ) -> list[Missed]:
+        made = self._issued(target, subject, at) if target in LEVELS_HELD else None
+        return [] if made is None else [missed(made, LEVELS_HELD[target], came)]
 
     def _shadows(
         self, target: str, subject: str, at: datetime, came: pd.Series[float]

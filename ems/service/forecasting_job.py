@@ -92,7 +92,7 @@ class ForecastJob:
         made += self._fine.forecasts(self._estate.blocks, made, now)
         self._store.add_forecasts(made)
         if self._quality.mark(candidates, now):
-            self._quality.settle(now)
+            self._quality.settle(now, sky)
         return made
 
     def _learnt(

@@ -31,6 +31,7 @@ from ems.flex.doubt import Doubt
 from ems.service.foresight import doubt_of, foresee
 from ems.service.image import ProcessImage
 from ems.service.standing import CarbonFile, peaks_so_far
+from ems.service.tightening import tightening_of
 
 log = structlog.get_logger()
 
@@ -204,6 +205,7 @@ class PlanJob:
         events = [event for event in all_events if event.request.block_id == block.id]
         block = self._blocks(block, now)
         snapshot = self._image.snapshot(now)
+        learnt = tightening_of(self._store, block.id)
         problem = build_problem(
             block,
             zone=self._estate.zone,
@@ -220,12 +222,14 @@ class PlanJob:
             apart={event.id: self._apart(now, event.id) for event in events},
             peaks_w=peaks_so_far(block, self._estate, self._store, now),
             carbon_g_per_kwh=self._carbon.forecast() if rules.carbon_gbp_per_t > 0 else None,
+            load_spread_factor=learnt.load,
+            cold_spread_factor=learnt.cold,
         )
         if events:
             before = self._before(block, problem, events, now)
             problem = with_promises(problem, events, before)
             problem = with_recovery(problem, events, before, rules)
-        schedule = self._planner.plan(problem, DEADLINE_S)
+        schedule = replace(self._planner.plan(problem, DEADLINE_S), tightening=learnt)
         if not events:
             foresee(self._store, problem, schedule)
         self._store.add_schedule(schedule)

@@ -51,6 +51,24 @@ def test_a_spread_that_was_too_narrow_is_widened_and_one_too_wide_narrowed():
     assert learnt_factor(gaps, np.full(2000, 10.0)) == 1.0
 
 
+@given(
+    beyond=st.lists(st.floats(-5e3, 5e3), max_size=200),
+    spread=st.floats(1.0, 5e3),
+    scale=st.floats(0.1, 10.0),
+)
+def test_what_is_learnt_is_bounded_and_covers_nine_in_ten_where_it_may(beyond, spread, scale):
+    factor = learnt_factor(beyond, [spread] * len(beyond))
+    assert 0.5 <= factor <= 2.0
+    if len(beyond) < 96:
+        assert factor == 1.0
+    elif factor < 2.0:
+        within = np.mean(np.array(beyond) <= factor * spread * (1 + 1e-9))
+        assert within >= 0.9 - 1.0 / len(beyond)
+    assert learnt_factor([scale * each for each in beyond], [scale * spread] * len(beyond)) == (
+        pytest.approx(factor)
+    ), "units do not matter"
+
+
 def test_the_margin_is_a_small_part_of_the_limit_and_nothing_without_one():
     spread = np.array([500.0, 5e3, 9e3])
     assert import_margin_w(spread, 1.0, np.full(3, 40e3)) == pytest.approx([500, 5e3, 6e3])
@@ -101,5 +119,11 @@ def test_forecasts_that_say_how_sure_they_are_give_problems_margins(lab):
     )
     twice = lab.demo_problem(forecasts=made, load_spread_factor=2.0)
     assert np.all(twice.import_margin_w > problem.import_margin_w)
+    colder = lab.demo_problem(forecasts=made, cold_spread_factor=2.0)
+    higher = [
+        np.max(new.floor_c - old.floor_c)
+        for new, old in zip(colder.homes, problem.homes, strict=True)
+    ]
+    assert max(higher) > 0.01 and min(higher) >= 0
     model = stack(problem)
     assert np.all(model.contracted_kw < model.promised_kw)

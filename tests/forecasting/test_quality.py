@@ -1,5 +1,6 @@
 """Whose forecast is issued: scores, hysteresis, drift and coverage, from sums alone."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -17,6 +18,7 @@ from forecasting.quality import (
     Quality,
     choose,
     judged,
+    missed,
     score,
     summed,
 )
@@ -153,3 +155,20 @@ def test_what_is_issued_says_who_stood_back_or_was_missing():
     )
     gone = Standing("load_w", "A-01", "earlier weeks", NOW, fell_back=True)
     assert issued(only, gone).model == "habit"
+
+
+@given(
+    st.lists(st.one_of(st.floats(-500.0, 500.0), st.just(float("nan"))), min_size=1, max_size=20),
+    st.sampled_from([0.1, 0.9]),
+    st.one_of(st.just(0.0), st.floats(1.0, 100.0)),
+)
+def test_what_was_missed_is_signed_by_the_side_that_is_guarded_and_never_made_up(
+    came, level, width
+):
+    made = forecast(np.full(48, 100.0), width=width)
+    found = missed(made, level, series(came, NOW))
+    nearest = [value for value in came[:12] if np.isfinite(value)] if width > 0 else []
+    side = 1.0 if level > 0.5 else -1.0
+    assert found.beyond == pytest.approx([side * (value - 100.0) for value in nearest])
+    assert found.spread == pytest.approx([width] * len(nearest))
+    assert missed(replace(made, quantiles={}), level, series(came, NOW)).beyond == ()
