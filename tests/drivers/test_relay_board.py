@@ -165,8 +165,11 @@ def test_any_two_coils_are_not_taken_for_a_relay_board(kit, profiles, board):
     _, gateways, _ = board
 
     async def story():
+        # Some makes answer for a part of themselves as another unit: nobody does here.
+        brief = GatewayLine(replace(gateways["gw"], timeout_s=2.0), time.monotonic, None)
+        among_all = await recognise(brief, 9, profiles.values(), kit.NOON)
+        brief.close()
         line = GatewayLine(gateways["gw"], time.monotonic, None)
-        among_all = await recognise(line, 9, profiles.values(), kit.NOON)
         asked_for = await recognise(line, 9, [profiles[BOARD]], kit.NOON)
         line.close()
         return among_all, asked_for
