@@ -16,6 +16,7 @@ from ems.domain.estate import Estate
 from ems.domain.ports import Store
 from ems.domain.time import Clock
 from ems.service.guard import CONTROL
+from ems.service.plan_words import gave_way
 from ems.service.starting import runs_dry
 from ems.store.accounts import Accounts
 from web import format, svg
@@ -121,6 +122,7 @@ def _teach_templates(app: Flask, estate: Estate) -> None:
         "clock_time": partial(format.clock_time, zone=zone),
         "day_time": partial(format.day_time, zone=zone),
         "full_time": partial(format.full_time, zone=zone),
+        "gave_way": gave_way,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.globals.update(

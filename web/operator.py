@@ -18,6 +18,7 @@ from web.condition import look
 from web.credits import block_credit
 from web.device_queries import DeviceFilter, device_rows, device_view
 from web.home_queries import home_view, homes_now
+from web.plan_view import plan_view, with_limits
 from web.queries import block_now, estate_view, named_tariffs, prices_of, snapshot
 from web.security import note_view, operators_only
 from web.site import find_block, find_device, find_home, site
@@ -37,7 +38,7 @@ def estate() -> str:
 
 @blueprint.get("/blocks/<block_id>")
 def block(block_id: str) -> str:
-    """Show a block: feeder, homes, battery, sun, prices."""
+    """Show a block: feeder, plan, homes, battery, sun, prices."""
     here, now = site(), site().now()
     found = find_block(block_id)
     note_view(found.id)
@@ -58,8 +59,11 @@ def block(block_id: str) -> str:
         "operator/block.html",
         state=block_now(here.estate, here.store, found, condition, snapshot(here.store, now)),
         plan=condition.plan(found.id),
+        plan_told=plan_view(plan, here.estate.zone),
         homes=homes_now(here.estate, here.store, found.dwellings, now),
-        feeder=fine_feeder_chart(here.estate, here.store, here.planned, found, span, now),
+        feeder=with_limits(
+            fine_feeder_chart(here.estate, here.store, here.planned, found, span, now), plan, now
+        ),
         charts=[chart for chart in charts if chart is not None],
         prices=prices,
         credit=block_credit(here.estate, here.store, found, now),

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from ems.cli.estate import estate_clock, open_estate, open_existing_store
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
 from ems.cli.plan_explain import explain
 from ems.cli.plan_files import generate, schema, solve
 from ems.domain.errors import InvalidInputError
-from ems.domain.plans import Schedule
+from ems.domain.forecasts import FloatArray
+from ems.domain.plans import PlanLimits, Schedule
 from ems.domain.time import steps
+from ems.service.plan_words import SOLVERS, by_step, gave_way, learnt, limits, proof
 
 
 @click.group()
@@ -31,8 +34,34 @@ def _starts(schedule: Schedule) -> list[Any]:
     return list(steps(schedule.start, len(schedule.step_s), int(schedule.step_s[0])))
 
 
+def _or_none(values: FloatArray) -> list[float | None]:
+    """Return values as JSON can say them: infinite ones, where there is no limit, are none."""
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _limits_as_dict(found: PlanLimits) -> dict[str, Any]:
+    return {
+        "physical_import_w": _or_none(found.physical_import_w),
+        "contracted_import_w": _or_none(found.contracted_import_w),
+        "export_w": _or_none(found.export_w),
+        "margin_w": _or_none(found.margin_w),
+        "recovery_w": None if found.recovery_w is None else _or_none(found.recovery_w),
+        "kept_w": _or_none(found.kept_w),
+        "events": [
+            {
+                "event": event.event_id,
+                "direction": str(event.direction),
+                "homes": event.homes,
+                "battery": event.battery,
+                "limit_w": _or_none(event.limit_w),
+            }
+            for event in found.events
+        ],
+    }
+
+
 def _as_dict(schedule: Schedule) -> dict[str, Any]:
-    battery = schedule.battery
+    battery, learnt_now = schedule.battery, schedule.tightening
     return {
         "id": schedule.id,
         "block": schedule.block_id,
@@ -42,6 +71,17 @@ def _as_dict(schedule: Schedule) -> dict[str, Any]:
         "bound_gbp": schedule.bound_gbp,
         "gap": schedule.gap,
         "solve_s": schedule.solve_s,
+        "solver": schedule.solver,
+        "lacked": list(schedule.lacked),
+        "limits": None if schedule.limits is None else _limits_as_dict(schedule.limits),
+        "margins_learnt": None
+        if learnt_now is None
+        else {
+            "load": learnt_now.load,
+            "load_half_hours": learnt_now.load_points,
+            "cold": learnt_now.cold,
+            "cold_half_hours": learnt_now.cold_points,
+        },
         "gave_way": [
             {"limit": g.limit, "subject": g.subject, "worst": g.worst, "unit": g.unit}
             for g in schedule.gave_way
@@ -72,7 +112,7 @@ def _as_dict(schedule: Schedule) -> dict[str, Any]:
 
 @plan.command(
     epilog=examples(
-        "ems plan show --block A             power, price and battery by half-hour\n"
+        "ems plan show --block A             how good, limits, power and price by half-hour\n"
         "ems plan show --home A-07           one home: heat, room, why\n"
         "ems plan show --block A --json      everything"
     )
@@ -109,16 +149,8 @@ def show(
         click.echo("No plan yet.")
         return
     for schedule in schedules:
-        age_min = (now - schedule.issued_at).total_seconds() / 60
-        click.echo(
-            f"Block {schedule.block_id}: plan {schedule.id}, {age_min:.0f} min old, "
-            f"{schedule.status}, £{schedule.objective_gbp:.2f}, gap {schedule.gap:.2%}, "
-            f"solved in {schedule.solve_s * 1000:.0f} ms"
-        )
-        for gave in schedule.gave_way:
-            click.echo(
-                f"  gave way: {gave.limit} of {gave.subject} by {gave.worst:.3g} {gave.unit}"
-            )
+        for line in _told(schedule, (now - schedule.issued_at).total_seconds() / 60):
+            click.echo(line)
         local = [f"{start.astimezone(estate.zone):%a %H:%M}" for start in _starts(schedule)]
         if dwelling_id is not None:
             home = schedule.home(dwelling_id)
@@ -133,20 +165,31 @@ def show(
             ]
             click.echo(table(["from", "heat kW", "room °C", "why"], rows))
         else:
-            rows = [
-                [
-                    at,
-                    f"{power / 1000:.1f}",
-                    f"{100 * price:.1f}",
-                    "–"
-                    if schedule.battery is None
-                    else f"{schedule.battery.power_w[index] / 1000:.1f}",
-                    f"{sum(home.power_w[index] for home in schedule.homes) / 1000:.1f}",
-                ]
-                for index, (at, power, price) in enumerate(
-                    zip(local, schedule.import_w, schedule.price_gbp_per_kwh, strict=True)
-                )
-            ]
-            click.echo(
-                table(["from", "feeder kW", "price p/kWh", "battery kW", "heat pumps kW"], rows)
-            )
+            click.echo(table(*_by_step(schedule, local)))
+
+
+def _told(schedule: Schedule, age_min: float) -> list[str]:
+    """Return what is to be said of a plan before its steps."""
+    solver = SOLVERS.get(schedule.solver)
+    lines = [
+        f"Block {schedule.block_id}: plan {schedule.id}, {age_min:.0f} min old, {proof(schedule)}",
+        f"  objective £{schedule.objective_gbp:.2f}, bound £{schedule.bound_gbp:.2f}, "
+        f"gap {schedule.gap:.2%}, in {schedule.solve_s * 1000:.0f} ms"
+        + (f" by {solver}" if solver else ""),
+    ]
+    lines += [f"  {name}: {value}" for name, value in limits(schedule)]
+    lines += [f"  {sentence}" for sentence in learnt(schedule)]
+    lines += [f"  Gave way: {gave_way(each)}" for each in schedule.gave_way]
+    if not schedule.gave_way:
+        lines.append("  Nothing gave way.")
+    return lines + [f"  It lacked: {each}" for each in schedule.lacked]
+
+
+def _by_step(schedule: Schedule, local: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Return the plan of a block as a table: headers and a row a step."""
+    shown = by_step(schedule)
+    rows = [
+        [at, *(f"{v[step]:.1f}" if np.isfinite(v[step]) else "–" for v in shown.values())]
+        for step, at in enumerate(local)
+    ]
+    return ["from", *shown], rows

@@ -63,7 +63,7 @@ def test_the_overview_adds_up_both_feeders(world) -> None:
 
 def test_the_overview_names_what_gave_way_and_the_next_price(world) -> None:
     shown = words(world, "olive", "/estate")
-    assert "Gave way: contracted import, B, by 1.2 kW" in shown
+    assert "Gave way: contracted import of B by 1.2 kW at worst" in shown
     tariff = world.estate.tariffs["dynamic"]
     now = world.clock.now()
     assert f"{tariff.rate_gbp_per_kwh(now) * 100:.1f}p" in shown

@@ -1,0 +1,133 @@
+"""What a plan says of itself, in plain words: how good it is, its limits, and what gave way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from controllers.margins import FACTOR_MAX, FACTOR_MIN, LEAST_ERRORS
+from ems.domain.events import Direction
+from ems.domain.forecasts import FloatArray
+from ems.domain.plans import EventCeiling, GaveWay, Schedule
+
+SOLVERS = {
+    "decomposition": "decomposition: homes answer to common prices",
+    "linear programme": "one linear programme, solved with HiGHS",
+    "thermostats": "no solver: own thermostats, the battery rests",
+}
+LIMITS = {
+    "physical import": "rating of the feeder",
+    "contracted import": "contracted import",
+    "export": "export limit",
+    "floor": "floor",
+    "ceiling": "upper bound of the room",
+    "hot water": "least hot water",
+    "legionella cycle": "legionella cycle",
+}
+GAP_CHECKED = 0.001
+_AS_FORECAST = 0.05
+
+
+def proof(plan: Schedule) -> str:
+    """Return how near a plan is to the best possible one, as far as that is proven."""
+    gap_gbp = max(plan.objective_gbp - plan.bound_gbp, 0.0)
+    if plan.status == "fallback":
+        return "no plan was found in time: homes keep to their own thermostats"
+    if plan.status != "optimal":
+        return f"good, but not proven best: another may cost up to £{gap_gbp:,.2f} less"
+    if abs(plan.objective_gbp) < 1.0:
+        return "proven within 0.1p of the best possible plan"
+    percent = max(math.ceil(1000.0 * min(plan.gap, GAP_CHECKED) - 1e-6) / 10.0, 0.1)
+    return f"proven within {percent:g}% of the best possible plan"
+
+
+def gave_way(limit: GaveWay) -> str:
+    """Return a limit that was not kept and by how much at worst."""
+    name = LIMITS.get(limit.limit, limit.limit)
+    amount = (
+        f"{limit.worst / 1000.0:.1f} k{limit.unit}"
+        if limit.unit in ("W", "Wh") and limit.worst >= 1000.0
+        else f"{limit.worst:.{2 if limit.unit == 'K' else 0}f} {limit.unit}"
+    )
+    if limit.limit == "event":
+        return f"event {limit.subject} missed by {amount} at worst"
+    return f"{name} of {limit.subject} by {amount} at worst"
+
+
+def limits(plan: Schedule) -> Iterator[tuple[str, str]]:
+    """Return the limits of a plan with their names; nothing for a plan that kept none."""
+    if plan.limits is None:
+        return
+    known = plan.limits
+    yield "Rating of the feeder", _range_kw(known.physical_import_w)
+    if np.isfinite(known.contracted_import_w).any():
+        yield "Contracted import", _range_kw(known.contracted_import_w)
+    if np.any(known.margin_w > 0):
+        yield "Kept free for higher loads", _range_kw(known.margin_w)
+    if known.recovery_w is not None and np.isfinite(known.recovery_w).any():
+        yield "Import after the event", _range_kw(known.recovery_w)
+    for event in known.events:
+        if np.isfinite(event.limit_w).any():
+            yield f"Event {event.event_id}", f"{event_words(event)} {_range_kw(event.limit_w)}"
+    if np.isfinite(known.export_w).any():
+        yield "Export", f"at most {_range_kw(known.export_w)}"
+
+
+def event_words(event: EventCeiling) -> str:
+    """Return whose import an event limits, and on which side."""
+    whose = f"{event.homes} home{'' if event.homes == 1 else 's'}"
+    side = "at most" if event.direction is Direction.DOWN else "at least"
+    return f"{whose}{' and the battery' if event.battery else ''}, together {side}"
+
+
+def learnt(plan: Schedule) -> Iterator[str]:
+    """Return what the margins of a plan have learnt, a sentence each; nothing without margins."""
+    known = plan.tightening
+    if known is None:
+        return
+    yield _learnt("Loads", "the import limit", known.load, known.load_points)
+    yield _learnt("Cold nights", "the floor", known.cold, known.cold_points)
+
+
+def by_step(plan: Schedule) -> dict[str, FloatArray]:
+    """Return what a plan means to do in each step and under which limits and price, by name.
+
+    A limit that is not in force is infinite; the price is what one more kWh at the feeder would
+    cost, limits included.
+    """
+    found = {"feeder kW": plan.import_w / 1000.0}
+    if plan.limits is not None:
+        found["keeps below kW"] = plan.limits.kept_w / 1000.0
+        for event in plan.limits.events:
+            found[f"event {event.event_id} kW"] = event.limit_w / 1000.0
+    if plan.battery is not None:
+        found["battery kW"] = plan.battery.power_w / 1000.0
+    heating = sum((home.power_w for home in plan.homes), np.zeros(len(plan.step_s)))
+    found["heat pumps kW"] = heating / 1000.0
+    found["price p/kWh"] = 100.0 * plan.price_gbp_per_kwh
+    return found
+
+
+def _learnt(what: str, limit: str, factor: float, points: int) -> str:
+    if points < LEAST_ERRORS:
+        return (
+            f"{what}: the margin to {limit} is as forecasts say; "
+            f"{points} of {LEAST_ERRORS} half-hours to learn from are known."
+        )
+    basis = f"learnt from {points} half-hours"
+    if abs(factor - 1.0) < _AS_FORECAST:
+        return f"{what}: the margin to {limit} is as forecasts say, {basis}."
+    did = "widened" if factor > 1.0 else "narrowed"
+    most = " (no further)" if factor in (FACTOR_MIN, FACTOR_MAX) else ""
+    return (
+        f"{what}: the margin to {limit} is {did} to {100 * factor:.0f}% of what forecasts say"
+        f"{most}, {basis}."
+    )
+
+
+def _range_kw(values_w: FloatArray) -> str:
+    finite = values_w[np.isfinite(values_w)] / 1000.0
+    low, high = f"{finite.min():.1f}", f"{finite.max():.1f}"
+    return f"{low} kW" if low == high else f"{low} to {high} kW"
