@@ -110,7 +110,7 @@ def demo(
 ) -> None:
     """Start the demonstration: simulated field, control, guard and pages.
 
-    The first start makes five weeks of history (under a minute). Ctrl-C ends all
+    The first start makes five weeks of history (a minute or two). Ctrl-C ends all
     processes; the next start goes on where this one stopped. A process that dies is
     started again.
 

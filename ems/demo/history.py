@@ -82,10 +82,12 @@ class HistorySpan:
     def of_days(cls, days: int) -> HistorySpan:
         """Return a span of so many days; the first eight are under thermostats.
 
-        Three months of meters alone lie before them.
+        Three months of meters alone lie before them, but for a short span: whoever asks for
+        no more than a week wants to see something soon, and needs no learnt forecasts.
         """
         own = min(days, cls().thermostat_days)
-        return cls(thermostat_days=own, planned_days=days - own, meter_days=METER_DAYS)
+        meters = METER_DAYS if days > own else 0
+        return cls(thermostat_days=own, planned_days=days - own, meter_days=meters)
 
 
 class HistoryMaker:
