@@ -67,7 +67,9 @@ class Controller(StrEnum):
 
     THERMOSTAT = "thermostat"
     BATTERY_ONLY = "battery_only"
+    TIME_OF_USE = "time_of_use"
     PLANNED = "planned"
+    PERFECT_FORESIGHT = "perfect_foresight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,13 @@ class Evidence:
         Share of heat in a room that is still there six hours later, shape (homes,) [-].
     credits_gbp
         What homes were credited for heating ahead in the planned run, by home [£].
+    tariff, houses
+        Which prices, and which house model the field played.
+    weather
+        What forecasts of weather were: ``issued with error``, ``real pair`` or
+        ``perfect weather``.
+    seconds
+        What each run took [s of wall time].
     """
 
     seed: int
@@ -95,6 +104,10 @@ class Evidence:
     frontier: Mapping[float, Measured]
     kept: FloatArray
     credits_gbp: Mapping[str, float] = field(default_factory=dict)
+    tariff: str = "trial"
+    houses: str = "two-node"
+    weather: str = "issued with error"
+    seconds: Mapping[Controller, float] = field(default_factory=dict)
 
 
 def window_of(estate: Estate, start: datetime | None, length: timedelta) -> Window:
