@@ -12,6 +12,7 @@ import numpy as np
 
 from controllers.stacked import Stacked, StackedEvent
 from ems.domain.forecasts import FloatArray
+from ems.domain.plan_costs import PlanCosts
 from ems.domain.plans import GaveWay
 
 # The order in which limits give way is the order of these prices: comfort (the problem's
@@ -74,8 +75,8 @@ class Evaluation:
 
     Attributes
     ----------
-    objective_gbp
-        Energy, wear and penalties less the value of what is left at the end [£].
+    costs
+        Energy, wear and penalties, and the value of what is left at the end.
     rooms_c
         At each step's end [°C], shape (homes, steps).
     energy_kwh
@@ -92,7 +93,7 @@ class Evaluation:
         Heavy parts and tanks of homes that have them, at each step's end.
     """
 
-    objective_gbp: float
+    costs: PlanCosts
     rooms_c: FloatArray
     energy_kwh: FloatArray
     feeder_kw: FloatArray
@@ -103,6 +104,11 @@ class Evaluation:
     masses_c: FloatArray
     tanks_kwh: FloatArray
 
+    @property
+    def objective_gbp(self) -> float:
+        """Energy, wear and penalties less the value of what is left at the end [£]."""
+        return self.costs.objective_gbp
+
 
 def evaluate(model: Stacked, decision: Decision) -> Evaluation:
     """Return the cost of ``decision`` and all that follows from it."""
@@ -112,44 +118,48 @@ def evaluate(model: Stacked, decision: Decision) -> Evaluation:
     power = power_of(model, decision)
     feeder = model.fixed_kw + power.sum(axis=0) + decision.battery_kw
     shared = feeder if problem.pooled else model.landlord_fixed_kw + decision.battery_kw
-    cost = float(np.sum(dt * meter_rate(model, shared)))
+    electricity = float(np.sum(dt * meter_rate(model, shared)))
     if not problem.pooled:
-        cost += float(np.sum(dt * home_rate(model, power)))
+        electricity += float(np.sum(dt * home_rate(model, power)))
+    below_comfort = np.maximum(model.comfort_c - rooms, 0.0)
+    below_floor = np.maximum(model.floor_c - rooms, 0.0)
+    above_ceiling = np.maximum(rooms - model.ceiling_c, 0.0)
+    discomfort = problem.discomfort_gbp_per_kh * float(np.sum(dt * below_comfort))
+    missed = float(
+        np.sum(dt * (FLOOR_GBP_PER_KH * below_floor + CEILING_GBP_PER_KH * above_ceiling))
+    )
+    missed += float(np.sum(dt * limit_rate(model, feeder)))
+    missed += event_cost_gbp(model, power, decision.battery_kw)
+    left = float(np.sum(model.terminal_gbp_per_k * (rooms[:, -1] - model.floor_c[:, -1])))
+    fabric = model.fabric
+    if fabric.rows.size:
+        heavy = masses[:, -1] - model.floor_c[fabric.rows, -1]
+        left += float(np.sum(model.mass_gbp_per_k * heavy))
     tanks = np.empty((0, model.steps))
     if model.tanks.count:
         tanks = model.tanks.energies(*tank_heat(model, decision))
-        cost += _tank_cost_gbp(model, tanks)
+        discomfort += _cold_water_gbp(model, tanks)
+        missed += _no_water_gbp(model, tanks)
+        left += float(np.sum(model.tanks.terminal_gbp_per_kwh * tanks[:, -1]))
+    wear, energy = 0.0, np.empty(0)
     if np.any(model.pumps.start_gbp):
         starts = model.pumps.starts(running(model, decision))
-        cost += float(np.sum(model.pumps.start_gbp[:, None] * starts))
-    energy = np.empty(0)
+        wear += float(np.sum(model.pumps.start_gbp[:, None] * starts))
     if problem.battery is not None:
         battery = problem.battery
         discharge = np.maximum(-decision.battery_kw, 0.0)
         energy = battery_energy(model, decision.battery_kw)
-        cost += float(np.sum(dt * discharge)) * battery.wear_gbp_per_kwh
-        cost -= battery.terminal_gbp_per_kwh * float(energy[-1])
-    below_comfort = np.maximum(model.comfort_c - rooms, 0.0)
-    below_floor = np.maximum(model.floor_c - rooms, 0.0)
-    above_ceiling = np.maximum(rooms - model.ceiling_c, 0.0)
-    cost += float(
-        np.sum(
-            dt
-            * (
-                problem.discomfort_gbp_per_kh * below_comfort
-                + FLOOR_GBP_PER_KH * below_floor
-                + CEILING_GBP_PER_KH * above_ceiling
-            )
-        )
+        wear += float(np.sum(dt * discharge)) * battery.wear_gbp_per_kwh
+        left += battery.terminal_gbp_per_kwh * float(energy[-1])
+    costs = PlanCosts(
+        electricity_gbp=electricity,
+        peak_gbp=float(sum(peak.gbp_per_kw * peak.above_kw(feeder) for peak in model.peaks)),
+        carbon_gbp=float(np.sum(dt * carbon_rate(model, feeder))),
+        wear_gbp=wear,
+        discomfort_gbp=discomfort,
+        missed_gbp=missed,
+        left_gbp=left,
     )
-    cost += float(np.sum(dt * feeder_rate(model, feeder)))
-    cost += event_cost_gbp(model, power, decision.battery_kw)
-    cost += sum(peak.gbp_per_kw * peak.above_kw(feeder) for peak in model.peaks)
-    cost -= float(np.sum(model.terminal_gbp_per_k * (rooms[:, -1] - model.floor_c[:, -1])))
-    fabric = model.fabric
-    if fabric.rows.size:
-        heavy = masses[:, -1] - model.floor_c[fabric.rows, -1]
-        cost -= float(np.sum(model.mass_gbp_per_k * heavy))
     gave_way = (
         *_block_gave_way(model, feeder),
         *_events_gave_way(model, power, decision.battery_kw),
@@ -160,7 +170,7 @@ def evaluate(model: Stacked, decision: Decision) -> Evaluation:
     if fabric.rows.size:
         before = np.concatenate([fabric.mass_c[:, None], masses[:, :-1]], axis=1)
         pull[fabric.rows] = fabric.from_mass * before
-    return Evaluation(cost, rooms, energy, feeder, shared, gave_way, power, pull, masses, tanks)
+    return Evaluation(costs, rooms, energy, feeder, shared, gave_way, power, pull, masses, tanks)
 
 
 def tank_heat(model: Stacked, decision: Decision) -> tuple[FloatArray, FloatArray]:
@@ -200,15 +210,16 @@ def home_rate(model: Stacked, power_kw: FloatArray) -> FloatArray:
     return np.asarray(paid, dtype=np.float64)
 
 
-def _tank_cost_gbp(model: Stacked, energies_kwh: FloatArray) -> float:
+def _cold_water_gbp(model: Stacked, energies_kwh: FloatArray) -> float:
+    short = np.maximum(model.tanks.comfort_kwh - energies_kwh, 0.0)
+    return TANK_COMFORT_GBP_PER_KWH_H * float(np.sum(model.dt_h * short))
+
+
+def _no_water_gbp(model: Stacked, energies_kwh: FloatArray) -> float:
     tanks = model.tanks
-    short = np.maximum(tanks.comfort_kwh - energies_kwh, 0.0)
     empty = np.maximum(tanks.min_kwh[:, None] - energies_kwh, 0.0)
-    cost = float(
-        np.sum(model.dt_h * (TANK_COMFORT_GBP_PER_KWH_H * short + TANK_MIN_GBP_PER_KWH_H * empty))
-    )
-    cost += HYGIENE_GBP * float(np.count_nonzero(tanks.missed_kwh(energies_kwh)))
-    return cost - float(np.sum(tanks.terminal_gbp_per_kwh * energies_kwh[:, -1]))
+    missed = float(np.count_nonzero(tanks.missed_kwh(energies_kwh)))
+    return TANK_MIN_GBP_PER_KWH_H * float(np.sum(model.dt_h * empty)) + HYGIENE_GBP * missed
 
 
 def _tanks_gave_way(model: Stacked, energies_kwh: FloatArray) -> list[GaveWay]:
@@ -264,6 +275,11 @@ def meter_rate(model: Stacked, net_kw: FloatArray) -> FloatArray:
 
 def feeder_rate(model: Stacked, net_kw: FloatArray) -> FloatArray:
     """Return what flow at the feeder costs beside energy [£/h]: limits, recovery and carbon."""
+    return limit_rate(model, net_kw) + carbon_rate(model, net_kw)
+
+
+def limit_rate(model: Stacked, net_kw: FloatArray) -> FloatArray:
+    """Return the weight of flow at the feeder beyond limits and recovery [£/h]."""
     over_physical = np.maximum(net_kw - model.physical_kw, 0.0)
     over_contracted = np.maximum(np.minimum(net_kw, model.physical_kw) - model.contracted_kw, 0.0)
     over_export = np.maximum(-net_kw - model.export_kw, 0.0)
@@ -272,9 +288,13 @@ def feeder_rate(model: Stacked, net_kw: FloatArray) -> FloatArray:
         + PHYSICAL_GBP_PER_KWH * over_physical
         + EXPORT_GBP_PER_KWH * over_export
         + RECOVERY_GBP_PER_KWH * np.maximum(net_kw - model.recovery_kw, 0.0)
-        + model.carbon_gbp_per_kwh * np.maximum(net_kw, 0.0)
     )
     return np.asarray(rate, dtype=np.float64)
+
+
+def carbon_rate(model: Stacked, net_kw: FloatArray) -> FloatArray:
+    """Return what the carbon of flow at the feeder costs [£/h]."""
+    return np.asarray(model.carbon_gbp_per_kwh * np.maximum(net_kw, 0.0), dtype=np.float64)
 
 
 def battery_energy(model: Stacked, battery_kw: FloatArray) -> FloatArray:

@@ -124,6 +124,7 @@ def to_schedule(
         lacked=problem.lacked,
         solver=solver,
         limits=_limits(problem),
+        costs=found.costs,
     )
 
 

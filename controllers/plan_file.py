@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -45,6 +46,23 @@ class GaveWayPart(Part):
     unit: str = about("Of worst.")
 
 
+class CostsPart(Part):
+    """What the objective is made of: what is paid, weights that nobody pays, worth of what is left.
+
+    objective = electricity + peak + carbon + wear + discomfort + missed - left
+    """
+
+    electricity_gbp: float = about("Import less export at all meters [GBP].")
+    peak_gbp: float = about("Charges on the highest import [GBP].")
+    carbon_gbp: float = about("Price of the carbon of the import [GBP].")
+    wear_gbp: float = about("Of the battery, and of heat pumps by their starts [GBP].")
+    discomfort_gbp: float = about(
+        "Weight of rooms below their schedule and hot water below its comfort [GBP]."
+    )
+    missed_gbp: float = about("Weight of limits that gave way [GBP].")
+    left_gbp: float = about("Worth of heat, hot water and charge left at the end [GBP].")
+
+
 class TerminalPart(Part):
     """The plan made again with other values of what is left at the end."""
 
@@ -71,6 +89,12 @@ class PlanFile(Part):
     objective_gbp: float = about("What the plan costs, penalties and values at the end included.")
     bound_gbp: float = about("No plan can cost less.")
     gap: float = about("(objective - bound) / |objective| [-].")
+    costs: CostsPart | None = about("What the objective is made of.", default=None)
+    solver: Literal["decomposition", "linear programme", "thermostats"] = about(
+        "What made the plan. decomposition: each home answers to common prices, by compiled "
+        "kernels, and a small programme in HiGHS mixes the answers; linear programme: the whole "
+        "block in HiGHS; thermostats: nothing, own thermostats and an idle battery."
+    )
     seconds: float = about("Spent on planning [s].")
     gave_way: list[GaveWayPart] = about("Limits that were not kept; empty where all were.")
     lacked: list[str] = about("Inputs that were missing, in words, as in the problem.")
@@ -104,6 +128,8 @@ def write_plan(schedule: Schedule) -> str:
         objective_gbp=schedule.objective_gbp,
         bound_gbp=schedule.bound_gbp,
         gap=schedule.gap,
+        costs=None if schedule.costs is None else CostsPart(**asdict(schedule.costs)),
+        solver=schedule.solver,  # type: ignore[arg-type] # one of the three, checked on creation
         seconds=schedule.solve_s,
         gave_way=[
             GaveWayPart(limit=each.limit, subject=each.subject, worst=each.worst, unit=each.unit)

@@ -11,7 +11,16 @@ import numpy as np
 from ems.domain.forecasts import FloatArray
 from ems.domain.plans import Schedule
 from ems.domain.time import HALF_HOUR_S
-from ems.service.plan_words import SOLVERS, by_step, event_words, gave_way, learnt, limits, proof
+from ems.service.plan_words import (
+    SOLVERS,
+    by_step,
+    costs,
+    event_words,
+    gave_way,
+    learnt,
+    limits,
+    proof,
+)
 from web.charts import GREY, TEAL, Line, TimeChart
 from web.format import day_time, number
 from web.series import half_hour_values
@@ -25,6 +34,8 @@ class PlanView:
     ----------
     proof, solver
         How near it is to the best possible plan, and what made it.
+    costs
+        Names and values of what it costs, weighs and leaves; empty for a plan that kept none.
     limits
         Names and values of what it was made under; empty for a plan that kept none.
     learnt
@@ -37,6 +48,7 @@ class PlanView:
 
     proof: str
     solver: str
+    costs: tuple[tuple[str, str], ...]
     limits: tuple[tuple[str, str], ...]
     learnt: tuple[str, ...]
     gave_way: tuple[str, ...]
@@ -58,6 +70,7 @@ def plan_view(plan: Schedule | None, zone: ZoneInfo) -> PlanView | None:
     return PlanView(
         proof=proof(plan),
         solver=SOLVERS.get(plan.solver, ""),
+        costs=tuple(costs(plan)),
         limits=tuple(limits(plan)),
         learnt=tuple(learnt(plan)),
         gave_way=tuple(gave_way(each) for each in plan.gave_way),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
 from ems.domain.plans import PlanLimits, Schedule
 from ems.domain.time import steps
-from ems.service.plan_words import SOLVERS, by_step, gave_way, learnt, limits, proof
+from ems.service.plan_words import SOLVERS, by_step, costs, gave_way, learnt, limits, proof
 
 
 @click.group()
@@ -68,6 +69,7 @@ def _as_dict(schedule: Schedule) -> dict[str, Any]:
         "issued_at": schedule.issued_at,
         "status": schedule.status,
         "objective_gbp": schedule.objective_gbp,
+        "costs": None if schedule.costs is None else asdict(schedule.costs),
         "bound_gbp": schedule.bound_gbp,
         "gap": schedule.gap,
         "solve_s": schedule.solve_s,
@@ -177,7 +179,7 @@ def _told(schedule: Schedule, age_min: float) -> list[str]:
         f"gap {schedule.gap:.2%}, in {schedule.solve_s * 1000:.0f} ms"
         + (f" by {solver}" if solver else ""),
     ]
-    lines += [f"  {name}: {value}" for name, value in limits(schedule)]
+    lines += [f"  {name}: {value}" for name, value in (*costs(schedule), *limits(schedule))]
     lines += [f"  {sentence}" for sentence in learnt(schedule)]
     lines += [f"  Gave way: {gave_way(each)}" for each in schedule.gave_way]
     if not schedule.gave_way:

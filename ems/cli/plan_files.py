@@ -23,6 +23,7 @@ from controllers import (
 from controllers.generate import Kind
 from ems.cli.options import examples
 from ems.domain.errors import InvalidInputError
+from ems.service.plan_words import SOLVERS, costs
 
 out_option = click.option(
     "--out",
@@ -90,8 +91,9 @@ def solve(
 def _summary(schedule: Schedule, taken_s: float) -> list[str]:
     lines = [
         f"{schedule.status}: £{schedule.objective_gbp:.4f}, bound £{schedule.bound_gbp:.4f}, "
-        f"gap {schedule.gap:.3%}, {taken_s:.2f} s"
+        f"gap {schedule.gap:.3%}, {taken_s:.2f} s by {SOLVERS[schedule.solver]}"
     ]
+    lines += [f"{name.lower()}: {value}" for name, value in costs(schedule)]
     lines += [
         f"gave way: {each.limit} of {each.subject} by {each.worst:.3g} {each.unit}"
         for each in schedule.gave_way

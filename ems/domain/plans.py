@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ems.domain.events import Direction
 from ems.domain.forecasts import FloatArray, Tightening
 from ems.domain.heating import FabricProblem, PumpProblem, TankProblem
+from ems.domain.plan_costs import PlanCosts
 from ems.domain.setpoints import Cause
 
 
@@ -379,6 +380,8 @@ class Schedule:
         What it was made under; ``None`` in plans from before limits were kept.
     tightening
         What its margins had learnt; ``None`` where nothing learns.
+    costs
+        What the objective is made of; ``None`` in plans from before it was told apart.
     """
 
     id: str
@@ -400,6 +403,7 @@ class Schedule:
     solver: str = ""
     limits: PlanLimits | None = None
     tightening: Tightening | None = None
+    costs: PlanCosts | None = None
 
     @property
     def gap(self) -> float:

@@ -27,6 +27,7 @@ LIMITS = {
     "legionella cycle": "legionella cycle",
 }
 GAP_CHECKED = 0.001
+HALF_A_PENNY_GBP = 0.005
 _AS_FORECAST = 0.05
 
 
@@ -37,10 +38,39 @@ def proof(plan: Schedule) -> str:
         return "no plan was found in time: homes keep to their own thermostats"
     if plan.status != "optimal":
         return f"good, but not proven best: another may cost up to £{gap_gbp:,.2f} less"
-    if abs(plan.objective_gbp) < 1.0:
-        return "proven within 0.1p of the best possible plan"
-    percent = max(math.ceil(1000.0 * min(plan.gap, GAP_CHECKED) - 1e-6) / 10.0, 0.1)
+    missed_gbp = 0.0 if plan.costs is None else plan.costs.missed_gbp
+    share = gap_gbp / max(abs(plan.objective_gbp - missed_gbp), 1e-9)
+    if share > GAP_CHECKED * (1 + 1e-6):
+        # of hardly any money, or of a sum that is mostly weights of limits
+        near = f"{100.0 * gap_gbp:.1g}p" if gap_gbp < 0.01 else f"£{gap_gbp:,.2f}"
+        return f"proven within {near} of the best possible plan"
+    percent = max(math.ceil(1000.0 * share - 1e-6) / 10.0, 0.1)
     return f"proven within {percent:g}% of the best possible plan"
+
+
+def costs(plan: Schedule) -> Iterator[tuple[str, str]]:
+    """Return what a plan costs, what it weighs besides, and what it leaves, with their names.
+
+    Nothing for a plan that did not tell them apart.
+    """
+    found = plan.costs
+    if found is None:
+        return
+    hours = float(np.sum(plan.step_s)) / 3600.0
+    paid = (
+        ("electricity", found.electricity_gbp),
+        ("charge on the highest import", found.peak_gbp),
+        ("carbon", found.carbon_gbp),
+        ("wear", found.wear_gbp),
+    )
+    yield "Costs", f"{_gbp(found.paid_gbp)} over {hours:.0f} hours: {_sum(paid)}"
+    yield "Worth of what is left at the end", _gbp(found.left_gbp)
+    weights = (
+        ("missing comfort", found.discomfort_gbp),
+        ("limits that gave way", found.missed_gbp),
+    )
+    if any(_shown(value) for _, value in weights):
+        yield "Weighed besides, paid by nobody", _sum(weights)
 
 
 def gave_way(limit: GaveWay) -> str:
@@ -125,6 +155,19 @@ def _learnt(what: str, limit: str, factor: float, points: int) -> str:
         f"{what}: the margin to {limit} is {did} to {100 * factor:.0f}% of what forecasts say"
         f"{most}, {basis}."
     )
+
+
+def _sum(parts: tuple[tuple[str, float], ...]) -> str:
+    return ", ".join(f"{name} {_gbp(value)}" for name, value in parts if _shown(value)) or "nothing"
+
+
+def _shown(value_gbp: float) -> bool:
+    return abs(value_gbp) >= HALF_A_PENNY_GBP
+
+
+def _gbp(value_gbp: float) -> str:
+    sign = "\N{MINUS SIGN}" if value_gbp <= -HALF_A_PENNY_GBP else ""
+    return f"{sign}£{abs(value_gbp):,.2f}"
 
 
 def _range_kw(values_w: FloatArray) -> str:

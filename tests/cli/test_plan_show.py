@@ -69,6 +69,9 @@ def test_a_plan_says_how_good_it_is_under_which_limits_and_what_gave_way(show) -
     shown = show("--block", "A")
     assert "proven within 0.1" in shown and "bound £" in shown
     assert "one linear programme, solved with HiGHS" in shown
+    # What is paid stands apart from the weight of the event that cannot be met.
+    assert "Costs: £" in shown and "over 4 hours: electricity £" in shown
+    assert "paid by nobody: " in shown and "limits that gave way £" in shown
     assert "Kept free for higher loads: 0.5 kW" in shown
     assert "Event evening: 3 homes, together at most -50.0 kW" in shown
     assert "widened to 125% of what forecasts say" in shown
@@ -83,6 +86,9 @@ def test_the_same_is_told_to_programs_and_no_limit_is_null(show) -> None:
     (told,) = json.loads(show("--json"))
     assert told["solver"] == "linear programme"
     assert told["objective_gbp"] >= told["bound_gbp"]
+    parts = told["costs"]
+    assert parts["missed_gbp"] > parts["electricity_gbp"] > 0
+    assert sum(parts.values()) - 2 * parts["left_gbp"] == pytest.approx(told["objective_gbp"])
     assert told["limits"]["contracted_import_w"] == [None] * 8
     kept, rated = told["limits"]["kept_w"], told["limits"]["physical_import_w"]
     assert kept == pytest.approx([value - 500.0 for value in rated])

@@ -128,6 +128,8 @@ def test_a_plan_file_holds_what_the_schedule_does():
     assert file.objective_gbp == schedule.objective_gbp
     assert file.bound_gbp <= file.objective_gbp
     assert file.gap == schedule.gap
+    assert file.solver == schedule.solver == "linear programme"
+    assert file.costs.electricity_gbp == schedule.costs.electricity_gbp > 0
     assert file.homes[1].tank_wh == schedule.homes[1].tank_wh.tolist()
     assert file.homes[1].cause is None
     assert [case.scale for case in file.terminal] == [0.75, 1.25]
@@ -168,6 +170,8 @@ def test_from_the_command_line_a_block_is_made_up_and_planned(tmp_path):
     )
     assert solved.exit_code == 0, solved.output
     assert solved.output.startswith("optimal: £")
+    assert "by one linear programme" in solved.output
+    assert "costs: £" in solved.output
     assert "values at the end × 0.75" in solved.output
     file = PlanFile.model_validate_json(out.read_text())
     assert len(file.homes[0].sentence) == 12

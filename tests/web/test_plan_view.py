@@ -11,11 +11,22 @@ import pytest
 
 from ems.domain.events import Direction
 from ems.domain.forecasts import Tightening
+from ems.domain.plan_costs import PlanCosts
 from ems.domain.plans import EventCeiling, GaveWay, PlanLimits
-from ems.service.plan_words import gave_way, learnt, limits, proof
+from ems.service.plan_words import costs, gave_way, learnt, limits, proof
 from web.plan_view import plan_view
 
 from .conftest import NOW
+
+COSTS = PlanCosts(
+    electricity_gbp=37.2,
+    peak_gbp=0.4,
+    carbon_gbp=0.0,
+    wear_gbp=0.5,
+    discomfort_gbp=1.2,
+    missed_gbp=23_004.0,
+    left_gbp=2.1,
+)
 
 
 @pytest.fixture
@@ -27,8 +38,9 @@ def plan(world):
     evening[4:8] = 9e3
     return replace(
         made,
-        objective_gbp=41.2,
-        bound_gbp=41.19,
+        objective_gbp=COSTS.objective_gbp,
+        bound_gbp=COSTS.objective_gbp - 0.01,
+        costs=COSTS,
         gave_way=(GaveWay("event", "evening", 640.0, "W"), GaveWay("floor", "A-10", 0.2, "K")),
         solver="decomposition",
         limits=PlanLimits(
@@ -50,7 +62,10 @@ def test_a_block_shows_its_plan_with_limits_prices_and_what_gave_way(world, plan
     shown = re.sub(r"\s+", " ", shown)
     for words in (
         "Made 60 seconds ago, proven within 0.1% of the best possible plan.",
-        "No plan can come below £41.19.",
+        "Costs £38.10 over 24 hours: electricity £37.20, charge on the highest import £0.40, wear",
+        "Worth of what is left at the end £2.10",
+        "Weighed besides, paid by nobody missing comfort £1.20, limits that gave way £23,004.00",
+        "No plan for the same forecasts can come out more than £0.01 better.",
         "decomposition: homes answer to common prices",
         "event evening missed by 640 W at worst",
         "floor of A-10 by 0.20 K at worst",
@@ -78,14 +93,17 @@ def test_before_the_first_plan_the_page_says_what_happens_instead(empty_world) -
 def test_a_plan_from_before_limits_were_kept_is_shown_without_them(world) -> None:
     old = world.store.latest_schedule("B")
     told = plan_view(old, world.estate.zone)
-    assert told.limits == told.learnt == () and told.solver == ""
+    assert told.costs == told.limits == told.learnt == () and told.solver == ""
     assert told.heads == ("Feeder kW", "Battery kW", "Heat pumps kW", "Price p/kWh")
 
 
 def test_words_do_not_promise_more_than_is_proven(plan) -> None:
-    assert "£3.20 less" in proof(replace(plan, status="feasible", bound_gbp=38.0))
+    best = plan.objective_gbp
+    assert "£3.20 less" in proof(replace(plan, status="feasible", bound_gbp=best - 3.2))
+    # A thousandth of what is mostly the weight of a limit is no thousandth of the money.
+    assert "within £20.00 of" in proof(replace(plan, bound_gbp=best - 20.0))
     assert "thermostats" in proof(replace(plan, status="fallback"))
-    assert "0.1p" in proof(replace(plan, objective_gbp=0.01, bound_gbp=0.0095))
+    assert "0.05p" in proof(replace(plan, costs=None, objective_gbp=0.01, bound_gbp=0.0095))
     assert gave_way(GaveWay("legionella cycle", "A-02", 1500.0, "Wh")) == (
         "legionella cycle of A-02 by 1.5 kWh at worst"
     )
@@ -101,3 +119,10 @@ def test_what_margins_learnt_is_said_as_what_it_is(plan) -> None:
     assert "narrowed to 80% of" in said(0.8, 200)
     assert "narrowed to 50% of what forecasts say (no further)" in said(0.5, 200)
     assert "widened to 200% of what forecasts say (no further)" in said(2.0, 672)
+
+
+def test_what_a_plan_earns_reads_as_such_and_what_is_nothing_is_left_out(plan) -> None:
+    earns = replace(COSTS, electricity_gbp=-3.0, peak_gbp=0.0, discomfort_gbp=0.0, missed_gbp=0.0)
+    told = dict(costs(replace(plan, costs=earns)))
+    assert told["Costs"] == "−£2.50 over 24 hours: electricity −£3.00, wear £0.50"
+    assert "Weighed besides, paid by nobody" not in told
