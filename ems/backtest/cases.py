@@ -23,7 +23,7 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
 
 FORMAT = 1
-_STORED = ("begin", "end")
+_STORED = ("begin",)
 
 
 def save_evidence(path: Path, evidence: Evidence) -> None:

@@ -20,6 +20,10 @@ from ems.field.simulation import EstateSimulation
 
 SCHEDULE_SLACK_K = 0.5
 """Warmth counts as missing below the resident's schedule less this [K]."""
+COLD_C = 18.0
+"""Rooms below this count as cold whatever a home's own floor is [°C]."""
+WARMTH = ("below_schedule", "below_floor", "chosen_below_floor", "below_cold", "chosen_below_cold")
+"""Which missing warmth is counted; what a resident chose stands apart."""
 HISTORY_COUNTERS = (
     "home_import",
     "pump_import",
@@ -95,34 +99,52 @@ class Measured:
     ----------
     kwh
         Rise of each counter, shape (n, homes) or (n, blocks) [kWh].
-    charged_kwh, discharged_kwh, battery_kwh
-        Batteries: counters' rise, and usable energy at the end of each half-hour,
-        shape (n, blocks).
+    charged_kwh, discharged_kwh
+        Batteries: rise of their counters, shape (n, blocks).
+    battery_kwh, room_kwh, tank_kwh
+        What is stored at the end of each half-hour, as `Stored` counts it, shape
+        (n, blocks) and (n, homes).
     room_c
         Mean true living-room temperature of each half-hour, shape (n, homes) [°C].
-    below_floor_kh, chosen_below_floor_kh, below_schedule_kh
-        Kelvin-hours, shape (homes,) [K·h]. What a resident chose at the device counts in
-        the second only.
+    missing_kh
+        Kelvin-hours of each half-hour by the names of `WARMTH`, shape (n, homes) [K·h].
+        Below the floor and below 18 °C, what a resident chose at the device counts under
+        "chosen" only.
     starts
         Compressor starts, shape (homes,).
     heat_kwh
         Heat that heat pumps made for rooms and tanks, shape (homes,).
-    begin, end
-        What was stored.
+    begin
+        What was stored before the first half-hour.
     """
 
     kwh: Mapping[str, FloatArray]
     charged_kwh: FloatArray
     discharged_kwh: FloatArray
     battery_kwh: FloatArray
+    room_kwh: FloatArray
+    tank_kwh: FloatArray
     room_c: FloatArray
-    below_floor_kh: FloatArray
-    chosen_below_floor_kh: FloatArray
-    below_schedule_kh: FloatArray
+    missing_kh: Mapping[str, FloatArray]
     starts: FloatArray
     heat_kwh: FloatArray
     begin: Stored
-    end: Stored
+
+    def stored(self, after: int) -> Stored:
+        """Return what was stored after so many half-hours, 0 to n."""
+        if after == 0:
+            return self.begin
+        last = after - 1
+        return Stored(self.battery_kwh[last], self.room_kwh[last], self.tank_kwh[last])
+
+    @property
+    def end(self) -> Stored:
+        """What is stored at the end."""
+        return self.stored(len(self.battery_kwh))
+
+    def missing(self, name: str) -> FloatArray:
+        """Return the kelvin-hours of the whole run by a name of `WARMTH`, shape (homes,)."""
+        return np.asarray(self.missing_kh[name].sum(axis=0))
 
     @property
     def cop(self) -> FloatArray:
@@ -172,10 +194,12 @@ class Metering:
         self._begin = Stored.of(simulation)
         self._starts = simulation.homes.starts.copy()
         self._marks = [self._counters()]
-        self._floor, self._chosen, self._schedule, self._heat = (np.zeros(homes) for _ in range(4))
+        self._heat = np.zeros(homes)
+        self._missing = np.zeros((len(WARMTH), homes))
+        self._missed: list[FloatArray] = []
         self._room, self._minutes = np.zeros(homes), 0
         self._rooms: list[FloatArray] = []
-        self._battery: list[FloatArray] = []
+        self._stored: list[Stored] = []
         self._last = simulation.now()
 
     def _counters(self) -> dict[str, FloatArray]:
@@ -191,20 +215,22 @@ class Metering:
         hours = (now - self._last) / timedelta(hours=1)
         self._last = now
         room, asked = simulation.homes.air_c, self._asked.at(now)
-        floor = self._asked.floor_c
-        short = np.maximum(floor - room, 0.0) * hours
-        chosen = asked < floor
-        self._floor += np.where(chosen, 0.0, short)
-        self._chosen += np.where(chosen, short, 0.0)
-        self._schedule += np.maximum(asked - SCHEDULE_SLACK_K - room, 0.0) * hours
+        self._missing[0] += np.maximum(asked - SCHEDULE_SLACK_K - room, 0.0) * hours
+        for row, limit in ((1, self._asked.floor_c), (3, COLD_C)):
+            short = np.maximum(limit - room, 0.0) * hours
+            chosen = asked < limit
+            self._missing[row] += np.where(chosen, 0.0, short)
+            self._missing[row + 1] += np.where(chosen, short, 0.0)
         self._heat += (simulation.homes.heat_w + simulation.homes.tank_heat_w) * hours / 1e3
         self._room = self._room + room
         self._minutes += 1
         if now.timestamp() % HALF_HOUR.total_seconds() == 0:
             self._marks.append(self._counters())
-            self._battery.append(Stored.of(simulation).battery_kwh)
+            self._stored.append(Stored.of(simulation))
             self._rooms.append(self._room / self._minutes)
+            self._missed.append(self._missing)
             self._room, self._minutes = np.zeros(room.size), 0
+            self._missing = np.zeros_like(self._missing)
 
     def measured(self) -> Measured:
         """Return the whole run."""
@@ -216,13 +242,12 @@ class Metering:
             charged_kwh=rise.pop("charged_kwh"),
             discharged_kwh=rise.pop("discharged_kwh"),
             kwh=rise,
-            battery_kwh=np.stack(self._battery),
+            battery_kwh=np.stack([stored.battery_kwh for stored in self._stored]),
+            room_kwh=np.stack([stored.room_kwh for stored in self._stored]),
+            tank_kwh=np.stack([stored.tank_kwh for stored in self._stored]),
             room_c=np.stack(self._rooms),
-            below_floor_kh=self._floor,
-            chosen_below_floor_kh=self._chosen,
-            below_schedule_kh=self._schedule,
+            missing_kh=dict(zip(WARMTH, np.stack(self._missed, axis=1), strict=True)),
             starts=self._simulation.homes.starts - self._starts,
             heat_kwh=self._heat,
             begin=self._begin,
-            end=Stored.of(self._simulation),
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ems.demo.evidence import Controller, Evidence
-from ems.demo.metering import HISTORY_COUNTERS, Measured, Stored, Window
+from ems.demo.metering import HISTORY_COUNTERS, WARMTH, Measured, Stored, Window
 
 BEGIN = datetime(2023, 1, 23, tzinfo=UTC)
 SLOTS, HOMES, BLOCKS = 4, 3, 2
@@ -16,10 +16,6 @@ SLOTS, HOMES, BLOCKS = 4, 3, 2
 
 def some_run(rng: np.random.Generator) -> Measured:
     """Return a run of made-up figures with the shapes of a real one."""
-    stored = [
-        Stored(rng.normal(size=BLOCKS), rng.normal(size=HOMES), rng.normal(size=HOMES))
-        for _ in range(2)
-    ]
     homes, blocks = (SLOTS, HOMES), (SLOTS, BLOCKS)
     return Measured(
         kwh={
@@ -29,14 +25,13 @@ def some_run(rng: np.random.Generator) -> Measured:
         charged_kwh=rng.random(blocks),
         discharged_kwh=rng.random(blocks),
         battery_kwh=rng.random(blocks),
+        room_kwh=rng.normal(size=homes),
+        tank_kwh=rng.normal(size=homes),
         room_c=rng.normal(20.0, 1.0, homes),
-        below_floor_kh=rng.random(HOMES),
-        chosen_below_floor_kh=rng.random(HOMES),
-        below_schedule_kh=rng.random(HOMES),
+        missing_kh={name: rng.random(homes) for name in WARMTH},
         starts=rng.integers(0, 9, HOMES).astype(float),
         heat_kwh=rng.random(HOMES),
-        begin=stored[0],
-        end=stored[1],
+        begin=Stored(rng.normal(size=BLOCKS), rng.normal(size=HOMES), rng.normal(size=HOMES)),
     )
 
 

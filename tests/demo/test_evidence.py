@@ -91,7 +91,7 @@ def test_a_planned_battery_leaves_homes_to_their_thermostats(evidence: Evidence)
 def test_warmer_schedules_cost_more_and_leave_less_warmth_missing(evidence: Evidence) -> None:
     ordered = [evidence.frontier[shift] for shift in sorted(evidence.frontier)]
     used = [run.kwh["pump_import"].sum() for run in ordered]
-    missing = [run.below_schedule_kh.sum() for run in ordered]
+    missing = [run.missing("below_schedule").sum() for run in ordered]
     assert used == sorted(used)
     assert missing == sorted(missing, reverse=True)
     assert used[0] < used[-1]
@@ -146,7 +146,10 @@ def test_a_colder_home_is_named(estate: Estate, evidence: Evidence) -> None:
     assert not found["as_warm"]
     worst = found["homes_worse"][0]
     number = [home.id for home in estate.dwellings()].index(worst["id"])
-    change = (colder.below_schedule_kh - evidence.frontier[0.0].below_schedule_kh)[number]
+    change = (
+        colder.missing("below_schedule")[number]
+        - evidence.frontier[0.0].missing("below_schedule")[number]
+    )
     assert worst["worse_kh_per_week"] == pytest.approx(change * 168 / 1.5, abs=1e-3)
 
 
