@@ -171,6 +171,8 @@ def _show(faults: list[FieldFault], as_json: bool) -> None:
         "ems field fault set A-07-room frozen\n"
         "ems field fault set A-07-hp slow --value 2       answers two seconds late\n"
         "ems field fault set A-07-hp capacity --value 0.4 a weak heat pump\n"
+        "ems field fault set A-07-room offset --value 2   reads two kelvin too high\n"
+        "ems field fault set A-07 window --value 100      windows stand open\n"
         "ems field fault set gw-A gateway-gone            everything behind it is silent"
     ),
 )
@@ -179,11 +181,14 @@ def _show(faults: list[FieldFault], as_json: bool) -> None:
 @click.argument("target")
 @click.argument("kind", type=click.Choice([kind.value for kind in FaultKind]))
 @click.option(
-    "--value", default=0.0, type=float, help="Seconds for slow, share for capacity, else nothing."
+    "--value",
+    default=0.0,
+    type=float,
+    help="slow: seconds; capacity: share left; offset: K; loss: times as much; window: W/K.",
 )
 @json_option
 def set_(config: Path, state: Path, target: str, kind: str, value: float, as_json: bool) -> None:
-    """Switch a fault on: TARGET is a device (A-07-hp) or a gateway (gw-A)."""
+    """Switch a fault on: TARGET is a device (A-07-hp), a home (A-07) or a gateway (gw-A)."""
     estate = open_estate(config)
     _show(set_fault(state, estate, FieldFault(target, FaultKind(kind), value)), as_json)
 

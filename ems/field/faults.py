@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Estate
-from ems.domain.points import DeviceClass
 
 
 class FaultKind(StrEnum):
@@ -25,6 +24,29 @@ class FaultKind(StrEnum):
     """The gateway refuses connections; everything behind it is silent."""
     CAPACITY = "capacity"
     """The heat pump has only the share ``value`` of its capacity left."""
+    OFFSET = "offset"
+    """A room sensor, or a heat pump's own thermostat, reads ``value`` [K] too high."""
+    LOSS = "loss"
+    """The home loses ``value`` times as much heat through panes, walls and draughts."""
+    WINDOW = "window"
+    """Windows stand open: ``value`` more is lost from the air [W/K]."""
+
+
+OF_HOMES = frozenset({FaultKind.LOSS, FaultKind.WINDOW})
+"""Kinds whose target is a home."""
+VALUES = {
+    FaultKind.CAPACITY: (0.01, 1.0, "the share of capacity that is left", "0.35"),
+    FaultKind.SLOW: (0.01, 600.0, "the delay in seconds", "5"),
+    FaultKind.OFFSET: (-10.0, 10.0, "kelvin that are read too much", "2"),
+    FaultKind.LOSS: (0.2, 5.0, "how many times the loss", "2"),
+    FaultKind.WINDOW: (1.0, 500.0, "W/K that open windows add", "100"),
+}
+"""What kinds need as a value: least, most, meaning, an example."""
+ROLES = {
+    FaultKind.CAPACITY: ("heat_pump",),
+    FaultKind.OFFSET: ("room_sensor", "heat_pump"),
+}
+"""Devices that alone can have a fault of these kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +56,11 @@ class FieldFault:
     Attributes
     ----------
     target
-        A device's id, or a gateway's for ``GATEWAY_GONE``.
+        A device's id; a gateway's for ``GATEWAY_GONE``, a home's for `OF_HOMES`.
     kind
         What is wrong with it.
     value
-        Seconds for ``SLOW``, share for ``CAPACITY``, else 0.
+        As `VALUES` says, else 0.
     """
 
     target: str
@@ -67,6 +89,30 @@ def check_fault(estate: Estate, fault: FieldFault) -> FieldFault:
                 remedy=f"Use one of: {', '.join(estate.gateways)}.",
             )
         return fault
+    if fault.kind in OF_HOMES:
+        homes = [home.id for home in estate.dwellings()]
+        if fault.target not in homes:
+            raise InvalidInputError(
+                "no such home",
+                field="target",
+                value=fault.target,
+                remedy=f"Name a home of the estate, e.g. {homes[0]}.",
+            )
+    else:
+        _check_device(estate, fault)
+    if fault.kind in VALUES:
+        least, most, meaning, example = VALUES[fault.kind]
+        if not least <= fault.value <= most:
+            raise InvalidInputError(
+                f"the value of {fault.kind} is {meaning}, from {least:g} to {most:g}",
+                field="value",
+                value=fault.value,
+                remedy=f"Use e.g. {example}.",
+            )
+    return fault
+
+
+def _check_device(estate: Estate, fault: FieldFault) -> None:
     device = estate.devices.get(fault.target)
     if device is None:
         raise InvalidInputError(
@@ -75,26 +121,12 @@ def check_fault(estate: Estate, fault: FieldFault) -> FieldFault:
             value=fault.target,
             remedy="Name a device of the estate, e.g. A-07-hp, A-07-room, A-battery.",
         )
-    if fault.kind is FaultKind.CAPACITY:
-        if device.device_class is not DeviceClass.HEAT_PUMP:
-            raise InvalidInputError(
-                "only a heat pump can lose capacity",
-                field="target",
-                value=fault.target,
-                remedy="Name a heat pump, e.g. A-07-hp.",
-            )
-        if not 0 < fault.value <= 1:
-            raise InvalidInputError(
-                "the share of capacity must be above 0 and at most 1",
-                field="value",
-                value=fault.value,
-                remedy="Use 0.35 for a pump that has a third of its capacity left.",
-            )
-    if fault.kind is FaultKind.SLOW and not 0 < fault.value <= 600:
+    roles = ROLES.get(fault.kind)
+    if roles is not None and device.role not in roles:
+        named = " or ".join(role.replace("_", " ") for role in roles)
         raise InvalidInputError(
-            "the delay must be above 0 and at most 600 s",
-            field="value",
-            value=fault.value,
-            remedy="Give the delay in seconds, e.g. 5.",
+            f"only a {named} can have the fault {fault.kind}",
+            field="target",
+            value=fault.target,
+            remedy="Name one, e.g. A-07-hp.",
         )
-    return fault

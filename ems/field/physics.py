@@ -137,13 +137,22 @@ class HomePhysics:
     ----------
     traits
         Hidden parameters.
+
+    Attributes
+    ----------
+    capacity_share, loss_factor, open_w_per_k, sense_k
+        What is left of heat pumps [-], by how much homes lose more [-], what open windows add
+        [W/K], errors of the pumps' own thermostats [K]; shape (homes,), changed by faults.
     """
 
     def __init__(self, traits: Traits) -> None:
         self.traits = traits
+        count = len(traits.ids)
         self.capacity_share = traits.capacity_share.copy()
+        self.loss_factor, self.open_w_per_k = np.ones(count), np.zeros(count)
+        self.sense_k = traits.room_sense_k.copy()
         self._party = traits.party_w_per_k
-        self._fabric_out = traits.fabric_w_per_k + traits.coupling_w_per_k + self._party.sum(axis=1)
+        self._party_sum = self._party.sum(axis=1)
         self._flow_w_per_k = traits.flow_lpm / 60.0 * 4186.0
         self._sg_raise = np.array(SG_RAISE_K)
         self._timer = traits.tank_timer_h
@@ -161,7 +170,7 @@ class HomePhysics:
         target = np.where(np.isnan(written), day.wish_c[minute], written)
         target += self._sg_raise[state.sg_mode.astype(np.int64)]
         state.target_c = target
-        above = state.air_c + traits.room_sense_k - target
+        above = state.air_c + self.sense_k - target
         allowed = (state.sg_mode != SG_BLOCKED) & state.heating_on
         state.heat_wanted = ((above < 0.0) | state.heat_wanted) & (above <= HYSTERESIS_K)
         state.heat_wanted &= allowed
@@ -178,7 +187,7 @@ class HomePhysics:
         to_tank = state.tank_wanted
         wanted = state.heat_wanted | to_tank
         curve = min(max((20.0 - outdoor) / 22.0, 0.0), 1.2)
-        short = state.target_c + 0.5 * HYSTERESIS_K - state.air_c - traits.room_sense_k
+        short = state.target_c + 0.5 * HYSTERESIS_K - state.air_c - self.sense_k
         boost = np.minimum(np.maximum(short, 0.0) * ROOM_INFLUENCE_K_PER_K, ROOM_INFLUENCE_MAX_K)
         aim = 25.0 + curve * (traits.design_flow_c - 25.0) + traits.curve_offset_k + boost
         aim = np.minimum(aim, FLOW_MAX_C - 5.0)
@@ -252,15 +261,17 @@ class HomePhysics:
         solar = day.solar_w[minute]
         emitted = traits.emitter_w_per_k * (circuit - air)
         emitted *= np.where(state.pump_on, 1.0, STANDING_EMISSION)
-        losses = (vent + traits.window_w_per_k) * (outdoor - air)
+        lost = self.loss_factor * (vent + traits.window_w_per_k) + self.open_w_per_k
+        walls = self.loss_factor * traits.fabric_w_per_k
+        losses = lost * (outdoor - air)
         between = traits.coupling_w_per_k * (fabric - air)
         to_air = emitted + between + losses + day.gains_w[minute] + 0.6 * solar
         to_air += traits.tank_loss_w_per_k * (state.tank_c - air)
         to_fabric = (
             traits.coupling_w_per_k * air
-            + traits.fabric_w_per_k * outdoor
+            + walls * (outdoor - fabric)
             + self._party @ fabric
-            - self._fabric_out * fabric
+            - (traits.coupling_w_per_k + self._party_sum) * fabric
             + 0.4 * solar
         )
         drawn = day.draw_w[minute] * np.minimum((state.tank_c - COLD_WATER_C) / 30.0, 1.0)

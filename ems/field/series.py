@@ -50,7 +50,7 @@ def shown_series(field: EstateSimulation, day: Day, minute: int) -> list[FloatAr
         *(homes.power_w, home_v, hz, counters["pump_import"], none),
         # heat_pump
         homes.power_w,
-        homes.air_c + traits.room_sense_k,
+        homes.air_c + field.physics.sense_k,
         np.full(count, day.outdoor_c[minute]),
         *(homes.flow_c, homes.return_c, flow, homes.tank_c),
         *(state, homes.compressor.astype(np.float64)),
@@ -59,7 +59,7 @@ def shown_series(field: EstateSimulation, day: Day, minute: int) -> list[FloatAr
         homes.heating_on.astype(np.float64),
         *(field.control_mode, homes.sg_mode, setpoint, homes.tank_setpoint_c),
         # room_sensor
-        homes.air_c + traits.sensor_offset_k + day.sensor_noise_k[minute],
+        homes.air_c + field.sensor_offset_k + day.sensor_noise_k[minute],
         field.physics.humidity_pct(homes),
         # block_meter
         *(field.block_w, *field.phase_w, block_v, block_hz),

@@ -81,6 +81,7 @@ class EstateSimulation:
         day = self._days.day(self._now_s // 86400)
         minute = self._now_s % 86400 // 60
         self.physics = HomePhysics(self.traits)
+        self.sensor_offset_k = self.traits.sensor_offset_k.copy()
         outdoor = float(day.outdoor_c.mean())
         self.homes = HomeState.at_rest(self.traits, day.wish_c[minute].copy(), outdoor)
         self.layout = PointLayout(estate)
@@ -360,7 +361,7 @@ class EstateSimulation:
         if fault.kind is FaultKind.FROZEN:
             shown = self._true_values()[self.layout.select]
             self._frozen.setdefault(fault.target, shown[self.layout.rows[fault.target]])
-        self._apply_capacity()
+        self._apply_faults()
         self.version += 1
 
     def clear_fault(self, target: str, kind: FaultKind | None = None) -> None:
@@ -369,7 +370,7 @@ class EstateSimulation:
             del self.faults[key]
             if key[1] is FaultKind.FROZEN:
                 self._frozen.pop(target, None)
-        self._apply_capacity()
+        self._apply_faults()
         self.version += 1
 
     def replace_faults(self, faults: Iterable[FieldFault]) -> None:
@@ -381,14 +382,29 @@ class EstateSimulation:
             if self.faults.get(key) != fault:
                 self.set_fault(fault)
 
-    def _apply_capacity(self) -> None:
-        share = self.traits.capacity_share.copy()
+    def _apply_faults(self) -> None:
+        """Bring physics and sensors in line with the faults that are on."""
+        traits, physics = self.traits, self.physics
+        physics.capacity_share = traits.capacity_share.copy()
+        physics.sense_k = traits.room_sense_k.copy()
+        physics.loss_factor = np.ones(len(traits.ids))
+        physics.open_w_per_k = np.zeros(len(traits.ids))
+        self.sensor_offset_k = traits.sensor_offset_k.copy()
         for (target, kind), fault in self.faults.items():
+            device = self.estate.devices.get(target)
+            name = target if device is None else device.dwelling_id
+            home = None if name is None else self._home_index.get(name)
+            if home is None:
+                continue
             if kind is FaultKind.CAPACITY:
-                home = self.estate.devices[target].dwelling_id
-                if home is not None:
-                    share[self._home_index[home]] *= fault.value
-        self.physics.capacity_share = share
+                physics.capacity_share[home] *= fault.value
+            elif kind is FaultKind.LOSS:
+                physics.loss_factor[home] = fault.value
+            elif kind is FaultKind.WINDOW:
+                physics.open_w_per_k[home] = fault.value
+            elif kind is FaultKind.OFFSET and device is not None:
+                own = device.role == "heat_pump"
+                (physics.sense_k if own else self.sensor_offset_k)[home] += fault.value
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything carried along, as plain JSON values (``null`` for nan)."""
@@ -444,7 +460,7 @@ class EstateSimulation:
         for item in state["faults"]:
             fault = FieldFault(item["target"], FaultKind(item["kind"]), item["value"])
             self.faults[fault.target, fault.kind] = fault
-        self._apply_capacity()
+        self._apply_faults()
         before = max(self._now_s - self.step_s, 0)
         day, minute = self._days.day(before // 86400), before % 86400 // 60
         self._power(day.household_w[minute], day.communal_w[minute], day.pv_w[minute])

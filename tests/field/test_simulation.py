@@ -125,6 +125,52 @@ def test_a_resumed_estate_equals_one_that_was_never_stopped(simulate) -> None:
     np.testing.assert_array_equal(whole.values(), resumed.values())
 
 
+def test_homes_and_sensors_break_on_command_and_are_well_again(simulate) -> None:
+    """Twice the loss and open windows cool a room; a sensor that reads high fools its reader."""
+    broken, well = simulate(step_s=60), simulate(step_s=60)
+    start = broken.now()
+    faults = [
+        FieldFault("A-01", FaultKind.LOSS, 2.0),
+        FieldFault("A-02", FaultKind.WINDOW, 150.0),
+        FieldFault("A-03-room", FaultKind.OFFSET, 2.0),
+        FieldFault("A-04-hp", FaultKind.OFFSET, 2.0),
+    ]
+    for fault in faults:
+        broken.set_fault(fault)
+    resumed = simulate(step_s=60, start=start + DAY)
+    resumed.load_state(json.loads(json.dumps(broken.state_dict())))
+    for field in (broken, well, resumed):
+        field.step_to(start + DAY)
+    np.testing.assert_array_equal(resumed.values(), broken.values())
+    used = broken.counters["pump_import"] - well.counters["pump_import"]
+    assert used[0] > 3.0 and used[1] > 3.0  # kWh a day: own thermostats make up for it
+    assert broken.read("A-03-room", "temperature_c") == pytest.approx(
+        well.read("A-03-room", "temperature_c") + 2.0, abs=0.2
+    )
+    assert broken.homes.air_c[3] < well.homes.air_c[3] - 1.0
+    broken.replace_faults([])
+    np.testing.assert_array_equal(broken.physics.loss_factor, 1.0)
+    np.testing.assert_array_equal(broken.physics.sense_k, well.physics.sense_k)
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "value", "problem"),
+    [
+        ("A-01-hp", FaultKind.LOSS, 2.0, "no such home"),
+        ("A-01", FaultKind.DEAD, 0.0, "no such device"),
+        ("A-01-meter", FaultKind.OFFSET, 2.0, "only a room sensor or heat pump"),
+        ("A-01-room", FaultKind.CAPACITY, 0.5, "only a heat pump"),
+        ("A-01", FaultKind.WINDOW, 0.0, "W/K that open windows add"),
+        ("A-01-hp", FaultKind.CAPACITY, 0.0, "share of capacity"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_with_its_reason(
+    simulate, target: str, kind: FaultKind, value: float, problem: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        simulate().set_fault(FieldFault(target, kind, value))
+
+
 def test_a_checkpoint_of_another_seed_is_refused(simulate, parameters) -> None:
     state = simulate().state_dict()
     other = simulate(hidden=replace(parameters, seed=7))
