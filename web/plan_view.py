@@ -17,6 +17,7 @@ from ems.service.plan_words import (
     costs,
     event_words,
     gave_way,
+    how_good,
     learnt,
     limits,
     proof,
@@ -32,8 +33,8 @@ class PlanView:
 
     Attributes
     ----------
-    proof, solver
-        How near it is to the best possible plan, and what made it.
+    proof, how_good, solver
+        How near it is to the best possible plan, in short and in money, and what made it.
     costs
         Names and values of what it costs, weighs and leaves; empty for a plan that kept none.
     limits
@@ -47,6 +48,7 @@ class PlanView:
     """
 
     proof: str
+    how_good: str
     solver: str
     costs: tuple[tuple[str, str], ...]
     limits: tuple[tuple[str, str], ...]
@@ -69,6 +71,7 @@ def plan_view(plan: Schedule | None, zone: ZoneInfo) -> PlanView | None:
     }
     return PlanView(
         proof=proof(plan),
+        how_good=how_good(plan),
         solver=SOLVERS.get(plan.solver, ""),
         costs=tuple(costs(plan)),
         limits=tuple(limits(plan)),

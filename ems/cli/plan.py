@@ -17,7 +17,16 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
 from ems.domain.plans import PlanLimits, Schedule
 from ems.domain.time import steps
-from ems.service.plan_words import SOLVERS, by_step, costs, gave_way, learnt, limits, proof
+from ems.service.plan_words import (
+    SOLVERS,
+    by_step,
+    costs,
+    gave_way,
+    how_good,
+    learnt,
+    limits,
+    proof,
+)
 
 
 @click.group()
@@ -175,8 +184,7 @@ def _told(schedule: Schedule, age_min: float) -> list[str]:
     solver = SOLVERS.get(schedule.solver)
     lines = [
         f"Block {schedule.block_id}: plan {schedule.id}, {age_min:.0f} min old, {proof(schedule)}",
-        f"  objective £{schedule.objective_gbp:.2f}, bound £{schedule.bound_gbp:.2f}, "
-        f"gap {schedule.gap:.2%}, in {schedule.solve_s * 1000:.0f} ms"
+        f"  {how_good(schedule)} Gap {schedule.gap:.2%}, in {schedule.solve_s * 1000:.0f} ms"
         + (f" by {solver}" if solver else ""),
     ]
     lines += [f"  {name}: {value}" for name, value in (*costs(schedule), *limits(schedule))]

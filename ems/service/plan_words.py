@@ -65,12 +65,19 @@ def costs(plan: Schedule) -> Iterator[tuple[str, str]]:
     )
     yield "Costs", f"{_gbp(found.paid_gbp)} over {hours:.0f} hours: {_sum(paid)}"
     yield "Worth of what is left at the end", _gbp(found.left_gbp)
-    weights = (
-        ("missing comfort", found.discomfort_gbp),
-        ("limits that gave way", found.missed_gbp),
-    )
-    if any(_shown(value) for _, value in weights):
-        yield "Weighed besides, paid by nobody", _sum(weights)
+    weighed = [f"missing comfort {_gbp(found.discomfort_gbp)}"] * _shown(found.discomfort_gbp)
+    # what these weigh is a price to order limits by; how far each gave way is said apart
+    weighed += ["the limits that gave way"] * _shown(found.missed_gbp)
+    if weighed:
+        yield "Weighed besides, paid by nobody", " and ".join(weighed)
+
+
+def how_good(plan: Schedule) -> str:
+    """Return in a sentence by how much the best possible plan could be better."""
+    gap_gbp = max(plan.objective_gbp - plan.bound_gbp, 0.0)
+    if not _shown(gap_gbp):
+        return "No plan for the same forecasts can come out better."
+    return f"No plan for the same forecasts can come out more than {_gbp(gap_gbp)} better."
 
 
 def gave_way(limit: GaveWay) -> str:
