@@ -14,8 +14,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ems.demo.book import Figures
 from ems.demo.drawing import Chart, Line, bars, draw, nice_ticks
-from ems.demo.figures import WORSE_KH_PER_WEEK, Figures
+from ems.demo.figures import WORSE_KH_PER_WEEK
 from ems.domain.estate import Estate
 
 Pick = Callable[[Figures], list[float]]
