@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ems.domain.estate import Block, Dwelling, Estate, ThermalPrior
-from ems.domain.forecasts import Forecast
+from ems.domain.forecasts import FloatArray, Forecast
 from ems.domain.heatpump import cop, flow_temperature_c
 from ems.domain.points import PointId
 from ems.domain.thermal import ThermalEstimate
@@ -170,14 +170,17 @@ def free_heat(
 
     Parameters are those of `forecast_homes`; ``loads`` are the homes' forecasts ``load_w``.
     """
-    points = {dwelling.id: home_points(dwelling)[0] for dwelling in dwellings}
+    ids = [dwelling.id for dwelling in dwellings]
+    past = columns_of(rollups, [home_points(dwelling)[0] for dwelling in dwellings], ids)
+    known = known_before(past, setting.issued_at).to_numpy()
+    row = {name: number for number, name in enumerate(ids)}
+    sun = _Sun.of(weather, setting.horizon)
     out = []
     for load in loads:
         estimate = estimates.get(load.subject)
-        if estimate is not None and load.subject in points:
-            past = columns_of(rollups, [points[load.subject]], [load.subject])
-            known = known_before(past, setting.issued_at).to_numpy()
-            out.append(_free_heat(estimate, load, known, weather, setting.horizon))
+        if estimate is not None and load.subject in row:
+            used = known[:, row[load.subject]]
+            out.append(_free_heat(estimate, load, used, sun, setting.horizon))
     return out
 
 
@@ -362,32 +365,46 @@ def _predict(model: SeriesModel, history: pd.DataFrame, horizon: Horizon) -> lis
     return model.fit(history, horizon.issued_at).predict(horizon)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sun:
+    """Irradiance on a horizon's steps: its mean and its quantiles [W/m²], and what it lacked."""
+
+    mean: FloatArray
+    at: Mapping[float, FloatArray]
+    lacked: tuple[str, ...]
+
+    @classmethod
+    def of(cls, weather: Mapping[str, Forecast], horizon: Horizon) -> _Sun:
+        sun = weather.get("irradiance_w_m2")
+        if sun is None:
+            none = np.zeros(horizon.steps)
+            return cls(
+                none,
+                dict.fromkeys(LEVELS, none),
+                ("irradiance forecast: none, no solar heat counted",),
+            )
+        at = {level: on_steps(sun, horizon, level) for level in LEVELS}
+        return cls(on_steps(sun, horizon, "mean"), at, sun.lacked)
+
+
 def _free_heat(
     estimate: ThermalEstimate,
     load: Forecast,
-    past_load_w: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    weather: Mapping[str, Forecast],
+    past_load_w: FloatArray,
+    sun: _Sun,
     horizon: Horizon,
 ) -> Forecast:
     """Return free heat: its mean, moved by the household's load and by the sun."""
     usual = float(np.nanmean(past_load_w)) if np.isfinite(past_load_w).any() else None
     usual = float(load.mean.mean()) if usual is None else usual
-    lacked = list(load.lacked)
     base = estimate.free_heat_w + INDOOR_SHARE * (load.mean - usual)
-    sun = weather.get("irradiance_w_m2")
-    if sun is None:
-        lacked.append("irradiance forecast: none, no solar heat counted")
-        mean_sun = np.zeros(horizon.steps)
-        sun_at = dict.fromkeys(LEVELS, mean_sun)
-    else:
-        lacked.extend(sun.lacked)
-        mean_sun = estimate.solar_aperture_m2 * on_steps(sun, horizon, "mean")
-        sun_at = {q: estimate.solar_aperture_m2 * on_steps(sun, horizon, q) for q in LEVELS}
+    mean_sun = estimate.solar_aperture_m2 * sun.mean
     mean = base + mean_sun
     quantiles = {}
     for level in LEVELS:
         moved = np.hypot(
-            INDOOR_SHARE * (load.quantile(level) - load.mean), sun_at[level] - mean_sun
+            INDOOR_SHARE * (load.quantile(level) - load.mean),
+            estimate.solar_aperture_m2 * sun.at[level] - mean_sun,
         )
         own = 0.3 * estimate.free_heat_w
         away = np.sign(level - 0.5) * np.hypot(moved, own)
@@ -398,6 +415,6 @@ def _free_heat(
         horizon,
         np.maximum(mean, 0.0),
         quantiles,
-        lacked=lacked,
+        lacked=(*load.lacked, *sun.lacked),
         model=f"thermal {estimate.source} with household load and sun",
     )

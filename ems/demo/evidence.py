@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,35 +20,19 @@ from typing import Any
 
 import numpy as np
 
+from ems.demo.controlled import ControlledRun, half_hourly
 from ems.demo.history import HistoryMaker, HistorySpan
-from ems.demo.inprocess import SimulationBus
 from ems.demo.metering import Asked, Measured, Metering, Window
-from ems.demo.recorder import DerivedColumns, HalfHourRecorder
 from ems.demo.stepping import TICK_S, step_through
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Estate
 from ems.domain.forecasts import FloatArray
-from ems.domain.points import DeviceClass, PointId
-from ems.domain.ports import Store
-from ems.domain.readings import Quality, Reading
-from ems.domain.time import HALF_HOUR, HALF_HOUR_S, floor_to
+from ems.domain.time import HALF_HOUR, floor_to
 from ems.field.parameters import FieldParameters
 from ems.field.simulation import EstateSimulation
 from ems.field.storage import SELF_USE
 from ems.field.traits import Traits
-from ems.service.control import (
-    HOUSEKEEPING_OFFSET_S,
-    HOUSEKEEPING_PERIOD_S,
-    PLAN_OFFSET_S,
-    open_weather,
-)
-from ems.service.crediting import Crediting
-from ems.service.dispatching import Dispatcher
-from ems.service.fits import Fits, InlineFits
-from ems.service.forecasting_job import ForecastJob
-from ems.service.image import ProcessImage
-from ems.service.jobs import Job
-from ems.service.planning import PlanJob
+from ems.service.fits import InlineFits
 from ems.store import open_store
 
 SHIFTS_K = (-1.5, -1.0, -0.5, 0.5, 1.0, 1.5)
@@ -275,127 +258,8 @@ async def run_thermostats(
     def observe(now: datetime) -> None:
         metering.observe(now)
         shift(now)
-        _tell(progress, now, window)
+        half_hourly(progress, now, window)
 
     shift(window.start)
     await step_through(simulation, lambda: [], window.end, observe=observe)
     return metering.measured()
-
-
-def _tell(progress: Callable[[float], None], now: datetime, window: Window) -> None:
-    if now.timestamp() % HALF_HOUR_S == 0:
-        progress((now - window.start) / (window.end - window.start))
-
-
-class ControlledRun:
-    """The service's own jobs on the simulated estate, minute by minute.
-
-    Parameters
-    ----------
-    estate, simulation, store
-        The estate, its physics at the start of the window, and a store that holds its past.
-    heating
-        Whether heat pumps are planned and told too; else the battery alone is, and the
-        plan takes each home as its thermostat is expected to heat it.
-    fits
-        Where household load is learnt; ``None`` forecasts it by habits alone.
-    """
-
-    def __init__(
-        self,
-        estate: Estate,
-        simulation: EstateSimulation,
-        store: Store,
-        *,
-        heating: bool,
-        fits: Fits | None = None,
-    ) -> None:
-        self._estate = estate
-        self._simulation = simulation
-        self._store = store
-        self._heating = heating
-        self._bus = SimulationBus(estate, simulation)
-        self._image = ProcessImage()
-        self._forecasts = ForecastJob(estate, store, open_weather(estate), fits)
-        self._plans = PlanJob(estate, store, self._image)
-        self._dispatcher = Dispatcher(estate, store, self._bus, self._image)
-        self._credits = Crediting(estate, store)
-        self._derived = DerivedColumns(estate, simulation.point_ids)
-        self._points: list[PointId] = [*simulation.point_ids, *self._derived.point_ids]
-        hidden = set() if heating else {home.room_sensor_id for home in estate.dwellings()}
-        self._shown = [
-            number for number, point in enumerate(self._points) if point.device_id not in hidden
-        ]
-        self._recorder = HalfHourRecorder(self._points)
-
-    async def run(
-        self, window: Window, progress: Callable[[float], None] = lambda _: None
-    ) -> Measured:
-        """Run the window and return what was measured."""
-        metering = Metering(self._estate, self._simulation)
-        self._recorder.start(self._values())
-        await self._read(window.start)
-        self._forecasts.learn(window.start)
-        await self._plan(window.start)
-        await self._dispatch(window.start)
-
-        def observe(now: datetime) -> None:
-            metering.observe(now)
-            _tell(progress, now, window)
-
-        jobs = self.jobs()
-        await step_through(self._simulation, lambda: jobs, window.end, observe=observe)
-        return metering.measured()
-
-    def credits_gbp(self) -> dict[str, float]:
-        """Return what each home was credited for heating ahead [£]."""
-        return {home.id: self._credits.total_gbp(home.id) for home in self._estate.dwellings()}
-
-    def jobs(self) -> list[Job]:
-        """Return the table of jobs, in the order of the control process."""
-        rules = self._estate.control
-        return [
-            Job("read", TICK_S, self._read),
-            Job("dispatch", rules.dispatch_s, self._dispatch),
-            Job("roll_up", HALF_HOUR_S, self._roll_up),
-            Job("plan", rules.plan_s, self._plan, PLAN_OFFSET_S),
-            Job("fit", HOUSEKEEPING_PERIOD_S, self._fit, HOUSEKEEPING_OFFSET_S),
-        ]
-
-    def _values(self) -> FloatArray:
-        values = self._simulation.values()
-        return np.concatenate([values, self._derived.of(values)])
-
-    async def _read(self, now: datetime) -> None:
-        values = self._values()
-        self._recorder.sample(values)
-        shown = values.tolist()
-        self._image.update(
-            Reading(
-                self._points[number],
-                now,
-                shown[number],
-                Quality.NO_ANSWER if math.isnan(shown[number]) else Quality.GOOD,
-            )
-            for number in self._shown
-        )
-
-    async def _dispatch(self, now: datetime) -> None:
-        for setpoint in await self._dispatcher.decide(now):
-            device = self._estate.devices[setpoint.point_id.device_id]
-            if self._heating or device.device_class is DeviceClass.BATTERY:
-                self._bus.write(setpoint)
-
-    async def _roll_up(self, now: datetime) -> None:
-        self._store.add_rollups(self._recorder.close(now - HALF_HOUR))
-        self._recorder.start(self._values())
-        if self._heating:
-            self._credits.run(now)
-
-    async def _plan(self, now: datetime) -> None:
-        self._forecasts.run(now)
-        self._plans.run(now)
-
-    async def _fit(self, now: datetime) -> None:
-        self._forecasts.fit(now)
-        self._forecasts.learn(now)

@@ -9,7 +9,7 @@ marked as a demonstration's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -103,6 +103,8 @@ class HistoryMaker:
         Where it ends: the start of the demonstration.
     span
         How much.
+    points
+        Points whose half-hours are kept; all of them where ``None``.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class HistoryMaker:
         store: Store,
         until: datetime,
         span: HistorySpan | None = None,
+        points: Collection[PointId] | None = None,
     ) -> None:
         self._span = span or HistorySpan()
         self._store = store
@@ -133,7 +136,7 @@ class HistoryMaker:
         )
         self._derived = DerivedColumns(estate, self.simulation.point_ids)
         self._points: list[PointId] = [*self.simulation.point_ids, *self._derived.point_ids]
-        self._recorder = HalfHourRecorder(self._points)
+        self._recorder = HalfHourRecorder(self._points, points)
         self._batteries: list[Setpoint] = []
 
     async def make(self, progress: Callable[[float], None] = lambda _: None) -> None:

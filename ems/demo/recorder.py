@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -82,7 +82,9 @@ class HalfHourRecorder:
         Points to keep; all of them where ``None``.
     """
 
-    def __init__(self, point_ids: Sequence[PointId], keep: set[PointId] | None = None) -> None:
+    def __init__(
+        self, point_ids: Sequence[PointId], keep: Collection[PointId] | None = None
+    ) -> None:
         chosen = [i for i, point in enumerate(point_ids) if keep is None or point in keep]
         self._columns = np.array(chosen, dtype=np.intp)
         self._points = [point_ids[i] for i in chosen]
