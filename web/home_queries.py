@@ -15,9 +15,10 @@ from ems.domain.readings import Snapshot
 from ems.domain.setpoints import SetpointRecord
 from ems.domain.thermal import ThermalEstimate
 from ems.domain.time import HALF_HOUR
+from ems.domain.wishes import Wish, WishKind
 from web.charts import BLUE, ORANGE, PLUM, TEAL, Level, Line, TimeChart
 from web.format import near_time
-from web.queries import fresh_s, snapshot
+from web.queries import fresh_s, kept_above_c, snapshot, wishes_now
 from web.series import (
     asked_line,
     half_hours,
@@ -28,6 +29,9 @@ from web.series import (
     times_of,
 )
 from web.words import CAUSES, command_words, outcome_is_good, outcome_words
+
+KEPT_ONCE = timedelta(days=14)
+"""A setpoint that repeats itself is kept once: the one in force may be this old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,11 @@ class SetpointRow:
 
 @dataclass(frozen=True, slots=True)
 class HomeNow:
-    """A home at this moment; ``None`` where a reading is missing."""
+    """A home at this moment; ``None`` where a reading is missing.
+
+    ``wish`` is its resident's, set here or at the heat pump; ``asked_c`` is the wish's
+    temperature, else the schedule's [°C].
+    """
 
     home: Dwelling
     room_c: float | None
@@ -58,11 +66,31 @@ class HomeNow:
     cause: str
     sentence: str
     doing: str = ""
+    wish: Wish | None = None
+
+    @property
+    def chosen(self) -> bool:
+        """Whether its resident asked for another temperature than the schedule's."""
+        return self.wish is not None and self.wish.kind is not WishKind.OPT_OUT
+
+    @property
+    def asked_words(self) -> str:
+        """What the temperature asked for comes from, as words before it."""
+        if not self.chosen or self.wish is None:
+            return "asked for"
+        return "chosen at the heat pump:" if self.wish.at_device else "the resident asks for"
 
     @property
     def below_floor(self) -> bool:
-        """Whether the room is known to be below the floor."""
-        return self.room_c is not None and self.room_c < self.home.floor_c
+        """Whether the room is known to be too cold: below the floor, and not by choice."""
+        kept_c = kept_above_c(self.home, self.wish)
+        return self.room_c is not None and self.room_c < kept_c
+
+    @property
+    def cold_by_choice(self) -> bool:
+        """Whether the room is below the floor because its resident wants it so."""
+        cold = self.room_c is not None and self.room_c < self.home.floor_c
+        return cold and not self.below_floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +155,28 @@ def homes_now(
     }
     newest: dict[str, SetpointRecord] = {}
     since = now - timedelta(hours=24)
-    for record in store.setpoints(sorted(pumps), since, now + timedelta(seconds=1)):
+    soon = now + timedelta(seconds=1)
+    for record in store.setpoints(sorted(pumps), since, soon):
         newest.setdefault(record.setpoint.point_id.device_id, record)
+    for pump_id in commands.keys() - newest.keys():
+        # What is told again and again is kept once, when it began.
+        for record in store.setpoints([pump_id], now - KEPT_ONCE, soon, limit=1):
+            newest[pump_id] = record
+    wishes = wishes_now(estate, store, latest)
     out = []
     for home in homes:
         pump_id = home.heat_pump.device_id
         command, record_of = commands.get(pump_id), newest.get(pump_id)
+        wish = wishes.get(home.id)
+        chosen = wish is not None and wish.kind is not WishKind.OPT_OUT
         out.append(
             HomeNow(
                 home=home,
                 room_c=_good(estate, latest, home.room_sensor_id, "temperature_c"),
                 humidity_pct=_good(estate, latest, home.room_sensor_id, "humidity_pct"),
-                asked_c=home.comfort.temperature_at(now, estate.zone),
+                asked_c=wish.temperature_c
+                if wish is not None and chosen
+                else home.comfort.temperature_at(now, estate.zone),
                 pump_w=_good(estate, latest, home.heat_pump.power_device_id, "power_w"),
                 household_w=_good(estate, latest, home.meter.device_id, "household_power_w"),
                 command=command_words(command.point_id.point, command.value)
@@ -148,6 +186,7 @@ def homes_now(
                 cause=CAUSES[record_of.setpoint.cause] if command and record_of else "",
                 sentence=record_of.setpoint.sentence if command and record_of else "",
                 doing=_doing(_good(estate, latest, pump_id, "operating_state")),
+                wish=wish,
             )
         )
     return out
@@ -198,9 +237,10 @@ def room_chart(
     home: Dwelling,
     plan: Schedule | None,
     span: tuple[datetime, datetime],
+    state: HomeNow,
     now: datetime,
 ) -> TimeChart:
-    """Return the living room against its schedule, floor and plan."""
+    """Return the living room against its schedule, its resident's choice, floor and plan."""
     point = PointId(home.room_sensor_id, "temperature_c")
     frame = half_hours(store, [point], span[0], now)
     middle = [at + HALF_HOUR / 2 for at in times_of(frame)]
@@ -210,6 +250,9 @@ def room_chart(
     own = plan.home(home.id) if plan else None
     if plan is not None and own is not None:
         lines.append(planned_ends(plan, own.room_c.tolist(), "Planned", ORANGE, now))
+    levels = [Level("Floor: never planned below", home.floor_c, PLUM)]
+    if state.wish is not None and state.chosen:
+        levels.append(Level("Chosen now", state.wish.temperature_c, ORANGE))
     return TimeChart(
         key="room",
         title="Living room",
@@ -219,7 +262,7 @@ def room_chart(
         end=span[1],
         zone=estate.zone,
         lines=tuple(lines),
-        levels=(Level("Floor: never planned below", home.floor_c, PLUM),),
+        levels=tuple(levels),
         now=now,
         from_zero=False,
     )
@@ -263,12 +306,13 @@ def home_view(estate: Estate, store: Store, home: Dwelling, now: datetime) -> Ho
     plan = store.latest_schedule(home.block_id)
     span = (now - timedelta(hours=24), now + timedelta(hours=24))
     device_ids = home_device_ids(estate, home)
+    state = homes_now(estate, store, (home,), now)[0]
     return HomeView(
         block=estate.block(home.block_id),
-        now=homes_now(estate, store, (home,), now)[0],
+        now=state,
         estimate=store.estimates().get(home.id),
         charts=(
-            room_chart(estate, store, home, plan, span, now),
+            room_chart(estate, store, home, plan, span, state, now),
             power_chart(estate, store, home, plan, span, now),
         ),
         setpoints=setpoint_rows(estate, store, device_ids, span[0], now),

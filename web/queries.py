@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ems.domain.estate import Block, Estate, Supply
+from controllers.comfort import with_dials
+from ems.domain.estate import Block, Dwelling, Estate, Supply
 from ems.domain.plans import Schedule
 from ems.domain.points import PointId
 from ems.domain.ports import Store
 from ems.domain.readings import Snapshot
 from ems.domain.tariffs import Tariff
 from ems.domain.time import local_day_bounds
+from ems.domain.wishes import Wish, WishKind
+from ems.service.wishes import Residents
 from web.block_charts import battery_chart, feeder_chart, price_chart, solar_chart
 from web.charts import TimeChart
 from web.condition import Condition, look
@@ -150,6 +153,22 @@ def snapshot(store: Store, now: datetime, device_ids: list[str] | None = None) -
     return Snapshot(now, store.latest(device_ids))
 
 
+def wishes_now(estate: Estate, store: Store, latest: Snapshot) -> dict[str, Wish]:
+    """Return residents' wishes in force, those at heat pumps' own dials included, by home."""
+    residents = Residents(estate, store)
+    found = residents.wishes(latest.taken_at)
+    for block in residents.estate(latest.taken_at).blocks:
+        found = with_dials(block, latest, estate.zone, found)
+    return found
+
+
+def kept_above_c(home: Dwelling, wish: Wish | None) -> float:
+    """Return what a room is too cold below [°C]: the floor, or less where its resident chose so."""
+    if wish is None or wish.kind is WishKind.OPT_OUT:
+        return home.floor_c
+    return min(home.floor_c, wish.temperature_c)
+
+
 def fresh_s(estate: Estate) -> float:
     """Return how old a reading may be and still count as now [s]."""
     return 3.0 * estate.control.poll_normal_s
@@ -165,6 +184,7 @@ def block_now(
         (home, latest.good(home.room_sensor_id, "temperature_c", age_s)) for home in block.dwellings
     ]
     known = [(home, room) for home, room in rooms if room is not None]
+    wishes = wishes_now(estate, store, latest)
     coldest = min(known, key=lambda pair: pair[1], default=None)
     states = condition.of_block(block.id)
     midnight, _ = local_day_bounds(now.astimezone(estate.zone).date(), estate.zone)
@@ -177,7 +197,9 @@ def block_now(
         pv_w=None if pv_w is None else -pv_w,
         battery=_battery_now(block, latest, age_s),
         coldest=(f"{coldest[0].name}, {block.name}", coldest[1]) if coldest else None,
-        below_floor=tuple(home.id for home, room in known if room < home.floor_c),
+        below_floor=tuple(
+            home.id for home, room in known if room < kept_above_c(home, wishes.get(home.id))
+        ),
         rooms_known=len(known),
         devices_online=sum(state.online for state in states if state.outage is None),
         devices_total=sum(state.outage is None for state in states),

@@ -142,8 +142,9 @@ def today_view(estate: Estate, store: Store, home: Dwelling, now: datetime) -> T
     used = imported(store, home.meter.device_id, midnight, now)
     tariff = home.meter.tariff
     change = next_change(tariff, now) if tariff else None
+    state = homes_now(estate, store, (home,), now)[0]
     return TodayView(
-        state=homes_now(estate, store, (home,), now)[0],
+        state=state,
         kwh=used.total_kwh,
         heating_kwh=_pump_kwh(store, home, midnight, now),
         missing_half_hours=used.missing,
@@ -153,7 +154,13 @@ def today_view(estate: Estate, store: Store, home: Dwelling, now: datetime) -> T
         usual=usual_by_now(estate, store, home, now),
         next_periods=tuple(periods(plan, home, now, estate, limit=4)),
         room=room_chart(
-            estate, store, home, plan, (now - timedelta(hours=12), now + timedelta(hours=12)), now
+            estate,
+            store,
+            home,
+            plan,
+            (now - timedelta(hours=12), now + timedelta(hours=12)),
+            state,
+            now,
         ),
         prices=_price_chart(estate, home, now) if change else None,
     )
@@ -268,11 +275,18 @@ def heating_view(estate: Estate, store: Store, home: Dwelling, now: datetime) ->
     """Return what a tenant's heating does next and did in the last day, and why."""
     plan = store.latest_schedule(home.block_id)
     since = now - timedelta(hours=24)
+    state = homes_now(estate, store, (home,), now)[0]
     return HeatingView(
-        state=homes_now(estate, store, (home,), now)[0],
+        state=state,
         periods=tuple(periods(plan, home, now, estate, limit=12)),
         room=room_chart(
-            estate, store, home, plan, (now - timedelta(hours=12), now + timedelta(hours=24)), now
+            estate,
+            store,
+            home,
+            plan,
+            (now - timedelta(hours=12), now + timedelta(hours=24)),
+            state,
+            now,
         ),
         past=_told_apart(setpoint_rows(estate, store, home_device_ids(estate, home), since, now)),
         plan_made_at=plan.issued_at if plan else None,

@@ -109,6 +109,38 @@ def test_a_home_below_its_floor_is_never_all_is_well(make_world) -> None:
     assert "Below floor" in words(world, "olive", "/estate/blocks/A")
 
 
+def test_a_room_that_its_resident_set_colder_at_the_heat_pump_is_told_apart(make_world) -> None:
+    """Below the floor by choice is no fault; who chose it and how much is said."""
+    world = make_world()
+    now = world.clock.now()
+    values = {"A-11-room": ("temperature_c", 16.2), "A-11-hp": ("room_setpoint_c", 15.5)}
+    world.store.add_readings(
+        [Reading(PointId(device, point), now, value) for device, (point, value) in values.items()]
+    )
+    olive = world.client("olive")
+    assert "All is well." in text_of(olive.get("/estate").text)
+    row = re.search(r'/estate/homes/A-11".*?</tr>', olive.get("/estate/blocks/A").text, flags=re.S)
+    assert row is not None
+    assert "16.2 °C Chosen" in text_of(row.group(0)) and "15.5 °C" in text_of(row.group(0))
+    assert "chosen at the heat pump: 15.5 °C, floor 18.0 °C" in words(
+        world, "olive", "/estate/homes/A-11"
+    )
+    dial = Reading(PointId("A-11-hp", "room_setpoint_c"), now, 20.0)
+    world.store.add_readings([dial])
+    assert "are below their floor: A-11" in words(world, "olive", "/estate")
+
+
+def test_a_setpoint_that_is_told_for_days_still_says_why(make_world) -> None:
+    """What repeats itself is kept once, when it began."""
+    world = make_world()
+    world.clock.set(world.clock.now() + timedelta(days=3))
+    row = re.search(
+        r'/estate/homes/A-07".*?</tr>', world.client("olive").get("/estate/blocks/A").text, re.S
+    )
+    assert row is not None
+    assert "because electricity is cheaper than later" in text_of(row.group(0))
+
+
 def test_a_blocks_page_lists_every_home_with_room_floor_and_reason(world) -> None:
     page = world.client("olive").get("/estate/blocks/A").text
     shown = text_of(page)
