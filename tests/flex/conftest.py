@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ems.domain.estate import Block, Estate
+from ems.domain.estate import Aggregator, Block, Estate
 from ems.domain.events import Direction, FlexRequest
 from ems.domain.forecasts import Forecast
 from ems.domain.plans import BatteryPlan, HomePlan, Schedule
@@ -19,8 +20,15 @@ from ems.domain.readings import Reading, Rollup
 from ems.domain.setpoints import Cause
 from ems.domain.thermal import ThermalEstimate
 from ems.domain.time import HALF_HOUR
+from ems.service.events import EventDesk
+from ems.service.tokens import hash_token
 from ems.settings import load_estate
+from ems.settings.clock import ManualClock
 from ems.store import open_store
+from ems.store.accounts import open_accounts
+from web import create_app
+
+from .interface import OTHER, TOKEN, Interface
 
 NOW = datetime(2023, 12, 5, 15, 40, tzinfo=UTC)
 """A Tuesday; local time is UTC."""
@@ -154,3 +162,17 @@ def fill(store: Store, estate: Estate, block: Block) -> None:
             for home in block.dwellings
         ]
     )
+
+
+@pytest.fixture
+def interface(estate, store, tmp_path) -> Interface:
+    parties = {
+        "acme": Aggregator("acme", "Acme", hash_token(TOKEN), ("A",)),
+        "other": Aggregator("other", "Other", hash_token(OTHER), ("A", "B")),
+    }
+    known = replace(estate, aggregators=parties)
+    clock = ManualClock(NOW)
+    app = create_app(known, tmp_path, clock, store, open_accounts(tmp_path), secret_key="tests")
+    for limiter in app.extensions["limiter"]:
+        limiter.enabled = False
+    return Interface(app, store, clock, EventDesk(known, store))

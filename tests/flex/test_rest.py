@@ -4,147 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from flask import Flask
-from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from ems.domain.estate import Aggregator
 from ems.domain.events import EventState
-from ems.domain.ports import Store
 from ems.service.events import EventDesk
-from ems.service.tokens import hash_token, issue
+from ems.service.tokens import issue
 from ems.settings.clock import ManualClock
 from ems.store.accounts import open_accounts
 from web import create_app
 from web.aggregator import LIMIT, PREFIX, RETRY_AFTER_S
 
 from .conftest import BASE_W, HEAT_W, NOW, START, half_hours, plan, readings
-
-DOCS = Path(__file__).parents[2] / "docs"
-DESCRIPTION = yaml.safe_load((DOCS / "flex-openapi.yaml").read_text(encoding="utf-8"))
-TOKEN, OTHER = "hearth_test_token", "hearth_other_token"
-BODY = {
-    "block": "A",
-    "direction": "down",
-    "power_kw": 10,
-    "start": "2023-12-05T17:00:00Z",
-    "end": "2023-12-05T19:00:00+00:00",
-}
-
-
-@dataclass
-class Interface:
-    app: Flask
-    store: Store
-    clock: ManualClock
-    desk: EventDesk
-
-    def call(
-        self, method: str, path: str, *, token: str | None = TOKEN, **more: Any
-    ) -> TestResponse:
-        headers = dict(more.pop("headers", {}))
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        client: FlaskClient = self.app.test_client()
-        answer = client.open(PREFIX + path, method=method, headers=headers, **more)
-        check_described(method, path, answer)
-        return answer
-
-    def send(self, key: str | None = None, token: str = TOKEN, **changes: Any) -> TestResponse:
-        headers = {"Idempotency-Key": key} if key else {}
-        return self.call("POST", "/dispatches", token=token, json=BODY | changes, headers=headers)
-
-
-def resolved(schema: Any) -> Any:
-    while "$ref" in schema:
-        node: Any = DESCRIPTION
-        for part in schema["$ref"].removeprefix("#/").split("/"):
-            node = node[part]
-        schema = node
-    return schema
-
-
-KINDS: dict[str, Callable[[Any], bool]] = {
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "string": lambda value: isinstance(value, str),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "boolean": lambda value: isinstance(value, bool),
-    "null": lambda value: value is None,
-}
-
-
-def conform(value: Any, schema: Any, at: str) -> None:
-    """Fail where a value is not what the description's schema says."""
-    if schema is True:
-        return
-    schema = resolved(schema)
-    if "oneOf" in schema:
-        schema = resolved(schema["oneOf"][0 if value is None else 1])
-    kinds = schema.get("type", [])
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    assert any(KINDS[kind](value) for kind in kinds), f"{at}: {value!r} is no {kinds}"
-    if "enum" in schema:
-        assert value in schema["enum"], at
-    if isinstance(value, str) and schema.get("format") == "date-time":
-        assert datetime.fromisoformat(value).tzinfo is not None, at
-    if isinstance(value, dict):
-        properties = schema.get("properties", {})
-        assert set(schema.get("required", [])) <= set(value), at
-        if schema.get("additionalProperties") is False:
-            assert set(value) <= set(properties), at
-        for name, inner in value.items():
-            if name in properties:
-                conform(inner, properties[name], f"{at}.{name}")
-    if isinstance(value, list):
-        for index, inner in enumerate(value):
-            conform(inner, schema["items"], f"{at}[{index}]")
-
-
-def check_described(method: str, path: str, answer: TestResponse) -> None:
-    """Every answer is one that the description promises."""
-    bare = path.split("?", maxsplit=1)[0]
-    template = "/dispatches/{event_id}" if bare.startswith("/dispatches/") else bare
-    operation = DESCRIPTION["paths"].get(template, {}).get(method.lower())
-    if operation is None:
-        assert answer.status_code in (404, 405)
-        responses: Any = {}
-    else:
-        responses = operation["responses"]
-    if str(answer.status_code) in responses:
-        schema = resolved(responses[str(answer.status_code)])["content"]["application/json"]
-        assert answer.content_type == "application/json"
-        conform(answer.json, schema["schema"], f"{method} {path}")
-        return
-    assert answer.status_code >= 400, f"{answer.status_code} is not described"
-    assert answer.content_type == "application/problem+json"
-    conform(answer.json, DESCRIPTION["components"]["schemas"]["Problem"], f"{method} {path}")
-    assert answer.json["status"] == answer.status_code
-
-
-@pytest.fixture
-def interface(estate, store, tmp_path) -> Interface:
-    parties = {
-        "acme": Aggregator("acme", "Acme", hash_token(TOKEN), ("A",)),
-        "other": Aggregator("other", "Other", hash_token(OTHER), ("A", "B")),
-    }
-    known = replace(estate, aggregators=parties)
-    clock = ManualClock(NOW)
-    app = create_app(known, tmp_path, clock, store, open_accounts(tmp_path), secret_key="tests")
-    for limiter in app.extensions["limiter"]:
-        limiter.enabled = False
-    return Interface(app, store, clock, EventDesk(known, store))
+from .interface import BODY, DESCRIPTION, DOCS, OTHER, Interface
 
 
 def test_every_route_is_described_and_every_described_route_exists(interface) -> None:
@@ -258,119 +133,6 @@ def test_availability_by_half_hours(interface) -> None:
     assert answer["recovery_min"] == 120
     plus = interface.call("GET", "/availability?block=A&from=2023-12-05T17:00:00+00:00")
     assert plus.json["half_hours"][0]["start"] == "2023-12-05T17:00:00+00:00"
-
-
-@pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", hash_token(TOKEN)])
-def test_without_the_right_token_nothing_is_told_or_done(interface, token) -> None:
-    for method, path in [
-        ("GET", "/dispatches"), ("POST", "/dispatches"), ("GET", "/dispatches/x"),
-        ("PUT", "/dispatches/x"), ("DELETE", "/dispatches/x"), ("GET", "/availability?block=A"),
-        ("GET", "/transitions"),
-    ]:  # fmt: skip
-        answer = interface.call(method, path, token=token, json=BODY if method != "GET" else None)
-        assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-        assert answer.json["field"] == "Authorization"
-    assert interface.desk.all(NOW) == ()
-
-
-ABSURD: list[tuple[dict[str, Any], str]] = [
-    ({"power_kw": -20}, "power_kw"),
-    ({"power_kw": 0}, "power_kw"),
-    ({"power_kw": 10_000}, "power_kw"),
-    ({"power_kw": "20"}, "power_kw"),
-    ({"power_kw": True}, "power_kw"),
-    ({"power_kw": None}, "power_kw"),
-    ({"power_kw": float("nan")}, "power_kw"),
-    ({"power_kw": float("inf")}, "power_kw"),
-    ({"block": "Z"}, "block"),
-    ({"block": "B"}, "block"),
-    ({"block": ""}, "block"),
-    ({"block": ["A"]}, "block"),
-    ({"direction": "sideways"}, "direction"),
-    ({"direction": "up", "product": "evening_turn_down"}, "direction"),
-    ({"product": "nothing"}, "product"),
-    ({"start": "2022-12-05T17:00:00Z", "end": "2022-12-05T19:00:00Z"}, "start"),
-    ({"start": "2023-12-05T17:00:00"}, "start"),
-    ({"start": "soon"}, "start"),
-    ({"start": "2023-12-05T17:11:00Z"}, "start"),
-    ({"end": "2023-12-05T16:30:00Z"}, "end"),
-    ({"end": "2023-12-06T17:00:00Z"}, "end"),
-    ({"start": "2023-12-05T16:00:00Z", "product": "evening_turn_down"}, "start"),
-    ({"colour": "red"}, "colour"),
-]
-
-
-@pytest.mark.parametrize(("changes", "field"), ABSURD, ids=[str(one) for one, _ in ABSURD])
-def test_the_absurd_is_refused_and_changes_nothing(interface, changes, field) -> None:
-    before = interface.send().json
-    answer = interface.send(**changes)
-    assert answer.status_code == 422
-    assert answer.json["field"] == field
-    assert answer.json["detail"]
-    assert answer.json["remedy"]
-    if changes.get(field) is not None:
-        assert "value" in answer.json
-    put = interface.call("PUT", f"/dispatches/{before['id']}", json=BODY | changes)
-    assert put.status_code == 422
-    listed = interface.call("GET", "/dispatches").json["dispatches"]
-    refused = [one for one in listed if one["state"] == "refused"]
-    assert [one for one in listed if one not in refused] == [before]
-    # What could not even be read is no request and is not listed.
-    for shown in refused:
-        assert answer.json["detail"] in shown["reason"]
-        assert shown["accepted_kw"] == 0
-        assert interface.call("GET", f"/dispatches/{shown['id']}").json == shown
-    narrowed = interface.call("GET", "/dispatches?state=refused").json["dispatches"]
-    assert narrowed == refused
-    assert len(interface.desk.transitions()) == 1
-
-
-def test_what_was_refused_is_listed_to_who_asked_and_changes_nothing_else(interface) -> None:
-    refused = interface.send(power_kw=-20, key="r1")
-    again = interface.send(power_kw=-20, key="r1")
-    assert refused.status_code == again.status_code == 422
-    (shown,) = interface.call("GET", "/dispatches").json["dispatches"]
-    assert (shown["state"], shown["settlement"], shown["reference"]) == ("refused", None, None)
-    assert "above zero" in shown["reason"]
-    desk = interface.desk
-    assert desk.all(NOW) == ()
-    assert desk.refusals.all(NOW, "another") == ()
-    assert interface.call("GET", "/transitions").json["transitions"] == []
-    assert interface.call("DELETE", f"/dispatches/{shown['id']}").status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("data", "kind", "status"),
-    [
-        (b"{", "application/json", 400),
-        (b"[]", "application/json", 400),
-        (b"\xff\xfe", "application/json", 400),
-        (b"[" * 30_000, "application/json", 400),
-        (b"{}", "text/plain", 415),
-        (b"x" * 70_000, "application/json", 413),
-    ],
-)
-def test_what_is_no_request_is_refused(interface, data, kind, status) -> None:
-    answer = interface.call("POST", "/dispatches", data=data, content_type=kind)
-    assert answer.status_code == status
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
-    max_leaves=5,
-)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(st.dictionaries(st.sampled_from([*BODY, "product", "x"]), JSON_VALUES, min_size=1))
-def test_no_body_breaks_it(interface, changes) -> None:
-    answer = interface.send(**changes)
-    if answer.status_code == 201:
-        interface.call("DELETE", f"/dispatches/{answer.json['id']}")
-    else:
-        assert answer.status_code in (409, 422)
 
 
 def test_the_wrong_address_and_method_answer_in_kind(interface) -> None:
