@@ -26,6 +26,10 @@ STATE_WORDS = {
     AlarmState.ACKNOWLEDGED: ("Acknowledged", "yellow"),
     AlarmState.CLOSED: ("Closed", "grey"),
 }
+OF_ONE_HOME = frozenset(
+    {AlarmKind.HOME_COLD, AlarmKind.ROOM_SENSOR, AlarmKind.HEAT_PUMP_WEAK, AlarmKind.HEAT_LOST}
+)
+"""Kinds whose subject is a home."""
 OCCASION_WORDS = {"opened": "Opening", "repeated": "Reminder", "closed": "Closing"}
 NOTICE_WORDS = {"sent": "Sent", "failed": "Failed", "sending": "Being sent"}
 
@@ -81,7 +85,7 @@ def one(alarm_id: str) -> str:
 
 def _note_homes(alarm: Alarm) -> None:
     """Record the view of an alarm about one home: its tenant may know who looked."""
-    if alarm.cause.kind is AlarmKind.HOME_COLD:
+    if alarm.cause.kind in OF_ONE_HOME:
         note_view(alarm.cause.subject)
 
 

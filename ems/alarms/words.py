@@ -21,6 +21,9 @@ TITLES: dict[AlarmKind, str] = {
     AlarmKind.PROCESS_SILENT: "Process silent",
     AlarmKind.FORECAST_DRIFT: "Forecasts have drifted",
     AlarmKind.FORECAST_COVERAGE: "Forecasts too sure",
+    AlarmKind.ROOM_SENSOR: "Room sensor wrong",
+    AlarmKind.HEAT_PUMP_WEAK: "Heat pump weak",
+    AlarmKind.HEAT_LOST: "Home loses more heat",
 }
 """Short name of each kind, for headings and subject lines."""
 

@@ -36,6 +36,12 @@ class AlarmKind(StrEnum):
     """Forecasts were worse than last week's values for two weeks."""
     FORECAST_COVERAGE = "forecast_coverage"
     """What came lay outside the forecasts' range too often for two weeks."""
+    ROOM_SENSOR = "room_sensor"
+    """A room sensor stands still, or reads other than it used to."""
+    HEAT_PUMP_WEAK = "heat_pump_weak"
+    """A heat pump gives less than it did while its room is short of heat."""
+    HEAT_LOST = "heat_lost"
+    """A home loses more heat than it did: open windows, or something broken."""
 
 
 class AlarmState(StrEnum):

@@ -1,4 +1,4 @@
-"""What is known of a home's heat: the estimate that planning uses."""
+"""What is known of a home's heat: the estimate that planning uses, and whether it still fits."""
 
 from __future__ import annotations
 
@@ -48,3 +48,41 @@ class ThermalEstimate:
     source: str = "prior"
     note: str = ""
     power_scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeatBalance:
+    """How a home's heat and temperatures of the last day go together, beside what is usual for it.
+
+    What cannot be told is ``None``.
+
+    Attributes
+    ----------
+    dwelling_id
+        Which home.
+    unexplained_w
+        Heat that came beside the model, negative where it went [W]: the mean of the last day
+        less the median of the fortnight before.
+    spread_w
+        How far single days of that fortnight were from their median [W].
+    loss_w
+        What the home lost in the mean of the last day by its model [W].
+    heat_is_estimated
+        Heat is electricity times an expected efficiency: a weak pump shows as a loss.
+    beside_own_k
+        Room sensor less the heat pump's own thermostat over the last hours, beyond what is
+        usual [K].
+    short_h
+        Hours of the last day in which the room was well below what its heating is told.
+    full_share
+        Most heat in those hours beside the most that the heat pump gave before [-].
+    """
+
+    dwelling_id: str
+    unexplained_w: float | None = None
+    spread_w: float = 0.0
+    loss_w: float = 0.0
+    heat_is_estimated: bool = False
+    beside_own_k: float | None = None
+    short_h: float = 0.0
+    full_share: float | None = None

@@ -39,6 +39,7 @@ from ems.domain.wishes import WishKind
 from ems.service.alarm_desk import AlarmDesk
 from ems.service.guard import CONTROL, GUARD
 from ems.service.guard import SENTENCE as GUARD_SENTENCE
+from ems.service.heat_watch import HeatWatch
 from ems.service.image import ProcessImage
 from ems.service.planning import Wishes, no_wishes
 from ems.service.starting import is_starting
@@ -128,7 +129,7 @@ class _Watch:
 
 
 class ControlWatch(_Watch):
-    """Watches homes, devices, plans, limits and the guard.
+    """Watches homes and their heat, devices, plans, limits and the guard.
 
     Parameters
     ----------
@@ -158,6 +159,7 @@ class ControlWatch(_Watch):
     ) -> None:
         super().__init__(estate, store, state_dir, on_trouble, grace_wall_s)
         self._image = image
+        self._heat = HeatWatch(estate, store, image.stillness)
         self._wishes = wishes
         self._rooms: dict[str, deque[RoomSample]] = {}
         self._imports: dict[str, deque[PowerSample]] = {}
@@ -192,7 +194,8 @@ class ControlWatch(_Watch):
             open_keys=open_keys,
         )
         field = judge_field(self._estate, facts)
-        return field | self._process(GUARD, now) | self._judge_forecasts(now)
+        heat = self._heat.judge(now, open_keys)
+        return field | heat | self._process(GUARD, now) | self._judge_forecasts(now)
 
     def _judge_forecasts(self, now: datetime) -> Judged:
         """Judge forecasts by how they stand; they are scored every few hours at most."""

@@ -74,6 +74,8 @@ class Poller:
 
     async def run(self, now: datetime) -> None:
         """Poll what is due at ``now`` (estate time)."""
+        if not self._last:
+            await asyncio.to_thread(self._image.stillness.remember, self._estate, self._store, now)
         cadences = self._due(now)
         readings = await self._bus.poll(cadences, now)
         self._last.update(dict.fromkeys(cadences, now))

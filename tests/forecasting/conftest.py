@@ -136,7 +136,7 @@ def make_block(homes: int = 3, *, landlord: bool = False) -> Block:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dwelling() -> Callable[..., Dwelling]:
     """Make a home from its id and floor area."""
     return make_dwelling
@@ -148,7 +148,7 @@ def block() -> Callable[..., Block]:
     return make_block
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def two_state_home() -> type[TwoStateHome]:
     """The simulated home's class."""
     return TwoStateHome
