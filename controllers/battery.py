@@ -28,6 +28,9 @@ EXPORT_W = 100.0
 CHANGED_W = 50.0
 """A correction smaller than this [W] does not change the reason."""
 
+HELPS = frozenset({Cause.IMPORT_LIMIT, Cause.EVENT})
+"""For the sake of these a battery may give more than its own meter takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -95,6 +98,8 @@ class _Wish:
     sentence: str
     plan_id: str
     may_export: bool
+    also: tuple[Cause, ...] = ()
+    surplus: bool = False
 
 
 def battery_now_w(
@@ -153,7 +158,7 @@ def battery_intent(
     if without_w is not None:
         if power_w < 0 and not wish.may_export:
             power_w = max(power_w, -max(without_w, 0.0))
-        if power_w > 0 and wish.cause is Cause.SOLAR:
+        if power_w > 0 and wish.surplus:
             power_w = min(power_w, max(-without_w, 0.0))
     if power_w > 0 and measured_w is not None and schedule is not None and wish.plan_id:
         # What homes take beyond the forecast must not come on top of planned charging.
@@ -165,11 +170,11 @@ def battery_intent(
             max_discharge_w=0.0,
         )
         power_w = max(min(power_w, kept_w), 0.0)
-    cause, sentence, plan_id = wish.cause, wish.sentence, wish.plan_id
+    cause, also, sentence, plan_id = wish.cause, wish.also, wish.sentence, wish.plan_id
     if event is not None:
         asked_w = max(min(event.battery_w(power_w), most_charge_w), -most_discharge_w)
         if abs(asked_w - power_w) > CHANGED_W:
-            cause, plan_id = Cause.EVENT, ""
+            cause, also, plan_id = Cause.EVENT, (), ""
             sentence = "Making up for what homes use more or less than expected in an event."
         power_w = asked_w
     for limit_w in (
@@ -187,7 +192,7 @@ def battery_intent(
             max_discharge_w=most_discharge_w,
         )
         if kept_w < power_w - CHANGED_W:
-            cause, plan_id = Cause.IMPORT_LIMIT, ""
+            cause, also, plan_id = Cause.IMPORT_LIMIT, (), ""
             sentence = _held_back(kept_w, measured_w)
         power_w = kept_w
     return Intent(
@@ -198,6 +203,7 @@ def battery_intent(
         sentence,
         0.0,
         plan_id=plan_id,
+        also=also,
     )
 
 
@@ -229,7 +235,7 @@ def _wish(
             plan_id="",
             may_export=False,
         )
-    cause = plan.cause[step]
+    cause, *also = plan.causes(step)
     # Only behind a pooled meter does the plan's net power say whether it means to export.
     exports = block.supply is Supply.BOUNDARY and float(schedule.import_w[step]) < -EXPORT_W
     return _Wish(
@@ -237,5 +243,7 @@ def _wish(
         cause=cause,
         sentence=plan.sentence[step],
         plan_id=schedule.id,
-        may_export=exports or cause in (Cause.IMPORT_LIMIT, Cause.EVENT),
+        may_export=exports or not HELPS.isdisjoint(plan.causes(step)),
+        also=tuple(also),
+        surplus=bool(plan.surplus) and plan.surplus[step],
     )

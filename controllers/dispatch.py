@@ -26,18 +26,7 @@ from controllers.comfort import (
     with_dials,
 )
 from controllers.events import FLOOR_MARGIN_K
-from controllers.following import (
-    AHEAD,
-    BAND_K,
-    IDLE_SHARE,
-    SG_ENCOURAGED,
-    SG_NORMAL,
-    ends_as_asked,
-    lags,
-    room_setpoint,
-    steady,
-    whole_degrees,
-)
+from controllers.following import BAND_K, SG_ENCOURAGED, SG_NORMAL, steady, value_of
 from controllers.helping import COMING_BACK, Helping, helping
 from controllers.intent import Intent, up, waits, write_rule
 from controllers.reasons import degrees
@@ -222,6 +211,7 @@ def _setpoint(intent: Intent, identity: str, state: _Now) -> Setpoint:
         sentence=bounded.sentence,
         release_value=bounded.release_value,
         plan_id=bounded.plan_id,
+        also=bounded.also,
     )
 
 
@@ -380,25 +370,16 @@ def _planned(
         value = steady(dwelling, wanted, frame) if by_room else SG_NORMAL
         return frame.told(value, Cause.NO_PLAN, sentence)
     step = state.step
-    heating = float(plan.heat_w[step]) > IDLE_SHARE * dwelling.heat_pump.rated_heat_w
-    ahead = heating and (
-        plan.cause[step] in AHEAD
-        or (plan.cause[step] is Cause.EVENT and not state.helping.rests(dwelling.id))
+    value = value_of(
+        plan,
+        step,
+        dwelling,
+        wanted,
+        frame,
+        room_c=room_c,
+        own_c=_own_room_c(dwelling, state),
+        last=state.previous.get(frame.point_id),
+        rests=state.helping.rests(dwelling.id),
     )
-    if by_room:
-        value = room_setpoint(plan, step, heating, ahead, wanted, frame, dwelling)
-        if not ahead and plan.cause[step] is not Cause.EVENT:
-            own_c = _own_room_c(dwelling, state)
-            value = whole_degrees(
-                value,
-                room_c if own_c is None else own_c,
-                wanted,
-                frame,
-                ends_c=ends_as_asked(plan, step, heating, wanted),
-                last=state.previous.get(frame.point_id),
-            )
-    else:
-        rises = float(plan.room_c[step]) > wanted.comfort_c + NEAR_FLOOR_K / 2
-        behind = lags(room_c, wanted, plan.cause[step], state.previous.get(frame.point_id))
-        value = SG_ENCOURAGED if (ahead and rises) or behind else SG_NORMAL
-    return frame.told(value, plan.cause[step], plan.sentence[step], state.schedule.id)
+    cause, *also = plan.causes(step)
+    return frame.told(value, cause, plan.sentence[step], state.schedule.id, tuple(also))

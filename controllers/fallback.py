@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from controllers.course import courses
 from controllers.evaluation import Decision, Evaluation, evaluate, home_rate, running, tank_heat
 from controllers.model import most_export_kw, most_import_kw
 from controllers.model_homes import most_power_kw
@@ -23,6 +24,8 @@ from ems.domain.plans import (
 from ems.domain.setpoints import Cause
 
 HOME_SENTENCE = "No plan was made: your heating keeps to your schedule by its own thermostat."
+SURPLUS_SHARE = 0.8
+"""A battery charges from generation alone where so much of its power is left over [-]."""
 BATTERY_SENTENCE = "No plan was made: the battery rests."
 
 
@@ -81,6 +84,7 @@ def to_schedule(
     tank = {int(row): k for k, row in enumerate(model.tanks.rows)}
     pump, backup = tank_heat(model, decision)
     on = running(model, decision) if np.any(model.pumps.discrete) else None
+    course = courses(model, decision, found)
     homes = tuple(
         HomePlan(
             dwelling_id=home.dwelling_id,
@@ -95,6 +99,7 @@ def to_schedule(
             tank_heat_w=pump[tank[row]] * 1000.0 if row in tank else None,
             backup_w=backup[tank[row]] * 1000.0 if row in tank else None,
             tank_wh=found.tanks_kwh[tank[row]] * 1000.0 if row in tank else None,
+            course=course[row],
         )
         for row, home in enumerate(problem.homes)
     )
@@ -105,6 +110,7 @@ def to_schedule(
             energy_wh=found.energy_kwh * 1000.0,
             cause=battery_reasons[0],
             sentence=battery_reasons[1],
+            surplus=tuple(_from_surplus(decision, found)),
         )
     return Schedule(
         id=f"{problem.issued_at:%Y%m%dT%H%M%S.%f}Z-{problem.block_id}",
@@ -126,6 +132,13 @@ def to_schedule(
         limits=_limits(problem),
         costs=found.costs,
     )
+
+
+def _from_surplus(decision: Decision, found: Evaluation) -> list[bool]:
+    """Return in which steps the battery charges from generation, all but a little."""
+    flow = decision.battery_kw
+    own = (flow > 0) & (flow - found.shared_kw >= SURPLUS_SHARE * flow)
+    return [bool(each) for each in own]
 
 
 def _limits(problem: SchedulingProblem) -> PlanLimits:

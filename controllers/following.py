@@ -8,7 +8,8 @@ from controllers.comfort import Wanted
 from controllers.intent import Intent, down, up
 from ems.domain.estate import Dwelling
 from ems.domain.plans import HomePlan
-from ems.domain.setpoints import Cause, Setpoint
+from ems.domain.reasons import Course
+from ems.domain.setpoints import Setpoint
 
 BAND_K = 0.25
 """Half of a usual room thermostat's band [K]: it starts so far below its setpoint."""
@@ -25,9 +26,61 @@ COASTS_K = 0.3
 """A device of coarse steps heats again when coasting took the room so far below [K]."""
 SHORT_K = 0.4
 """An SG Ready home this far below its schedule is encouraged [K], until it is half as far."""
-AHEAD = frozenset({Cause.CHEAP_NOW, Cause.SOLAR, Cause.IMPORT_LIMIT})
-AS_ASKED = frozenset({Cause.SCHEDULE, Cause.HOLD})
+RISES_K = 0.1
+"""An SG Ready home is encouraged for a planned rise so far above its schedule [K]."""
 SG_NORMAL, SG_ENCOURAGED = 2.0, 3.0
+
+
+def course_at(plan: HomePlan, step: int) -> Course:
+    """Return the course of a step; as asked where the plan does not say."""
+    return plan.course[step] if plan.course else Course.AS_ASKED
+
+
+def value_of(
+    plan: HomePlan,
+    step: int,
+    dwelling: Dwelling,
+    wanted: Wanted,
+    frame: Intent,
+    *,
+    room_c: float,
+    own_c: float | None,
+    last: Setpoint | None,
+    rests: bool,
+) -> float:
+    """Return what a heat pump is told so that its home follows a step of the plan.
+
+    Parameters
+    ----------
+    plan, step
+        The home's plan.
+    dwelling, wanted, frame
+        The home, what its resident asked for, and how its heat pump is written.
+    room_c, own_c
+        The room, and the room as the heat pump's own thermostat sees it [°C].
+    last
+        What it was told before.
+    rests
+        Whether an event makes the home rest now.
+    """
+    heating = float(plan.heat_w[step]) > IDLE_SHARE * dwelling.heat_pump.rated_heat_w
+    course = course_at(plan, step)
+    ahead = heating and course is Course.AHEAD and not rests
+    if frame.point_id.point == "sg_mode":
+        rises = float(plan.room_c[step]) > wanted.comfort_c + RISES_K
+        behind = lags(room_c, wanted, course, last)
+        return SG_ENCOURAGED if (ahead and rises) or behind else SG_NORMAL
+    value = room_setpoint(plan, step, heating, ahead, wanted, frame, dwelling)
+    if ahead or rests:
+        return value
+    return whole_degrees(
+        value,
+        room_c if own_c is None else own_c,
+        wanted,
+        frame,
+        ends_c=ends_as_asked(plan, step, heating, wanted),
+        last=last,
+    )
 
 
 def room_setpoint(
@@ -51,7 +104,7 @@ def room_setpoint(
     ends_c = float(plan.room_c[step])
     if ahead:
         value = up(_top_of_rise(plan, step, dwelling) + BAND_K, frame.rule)
-    elif plan.cause[step] in AS_ASKED:
+    elif course_at(plan, step) is Course.AS_ASKED:
         value = steady(dwelling, wanted, frame)
         if heating:
             value = max(value, up(ends_c, frame.rule))
@@ -64,9 +117,9 @@ def room_setpoint(
     return max(min(value, highest), lowest)
 
 
-def lags(room_c: float, wanted: Wanted, cause: Cause, last: Setpoint | None) -> bool:
+def lags(room_c: float, wanted: Wanted, course: Course, last: Setpoint | None) -> bool:
     """Return whether an SG Ready home needs help to reach what its resident asked for."""
-    if cause not in AS_ASKED:
+    if course is not Course.AS_ASKED:
         return False
     helped = last is not None and last.value == SG_ENCOURAGED
     return room_c < wanted.comfort_c - (SHORT_K / 2 if helped else SHORT_K)
@@ -122,7 +175,7 @@ def whole_degrees(
 
 def ends_as_asked(plan: HomePlan, step: int, heating: bool, wanted: Wanted) -> float | None:
     """Return where a step leads that heats as asked [°C]; ``None`` where the room coasts."""
-    if plan.cause[step] not in AS_ASKED:
+    if course_at(plan, step) is not Course.AS_ASKED:
         return None
     return float(plan.room_c[step]) if heating else wanted.comfort_c
 
@@ -138,8 +191,8 @@ def steady(dwelling: Dwelling, wanted: Wanted, frame: Intent) -> float:
 def _top_of_rise(plan: HomePlan, step: int, dwelling: Dwelling) -> float:
     idle_w = IDLE_SHARE * dwelling.heat_pump.rated_heat_w
     top_c = -math.inf
-    for later in range(step, len(plan.cause)):
-        if float(plan.heat_w[later]) <= idle_w or plan.cause[later] not in AHEAD | {Cause.EVENT}:
+    for later in range(step, len(plan.heat_w)):
+        if float(plan.heat_w[later]) <= idle_w or course_at(plan, later) is not Course.AHEAD:
             break
         top_c = max(top_c, float(plan.room_c[later]))
     return top_c

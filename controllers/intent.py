@@ -22,7 +22,7 @@ class Intent:
     ----------
     point_id, rule
         The point and how it may be written.
-    value, cause, sentence
+    value, cause, also, sentence
         As in a setpoint.
     release_value
         What hands the device back.
@@ -40,10 +40,20 @@ class Intent:
     release_value: float
     waiting_value: float | None = None
     plan_id: str = ""
+    also: tuple[Cause, ...] = ()
 
-    def told(self, value: float, cause: Cause, sentence: str, plan_id: str = "") -> Intent:
+    def told(
+        self,
+        value: float,
+        cause: Cause,
+        sentence: str,
+        plan_id: str = "",
+        also: tuple[Cause, ...] = (),
+    ) -> Intent:
         """Return the intent with another value and reason."""
-        return replace(self, value=value, cause=cause, sentence=sentence, plan_id=plan_id)
+        return replace(
+            self, value=value, cause=cause, sentence=sentence, plan_id=plan_id, also=also
+        )
 
 
 def write_rule(device: Device, point: str) -> WriteRule:

@@ -259,5 +259,6 @@ def within_bounds(intent: Intent) -> Intent:
         intent,
         value=min(max(intent.value, low), high),
         cause=Cause.DEVICE_PROTECTION,
+        also=(),
         sentence=f"Kept within what the device permits. {intent.sentence}",
     )

@@ -9,14 +9,13 @@ the tenant's rate. A home whose own rate is lower now than later gains by itself
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from ems.domain.reasons import Course
 from ems.domain.setpoints import Cause
 
-AHEAD = frozenset({Cause.CHEAP_NOW, Cause.SOLAR, Cause.IMPORT_LIMIT})
-"""Causes of heating ahead for the building's sake; events pay by rules of their own."""
 CHEAPER_SHARE = 0.02
 """A rate is lower than another from this share on."""
 
@@ -80,14 +79,15 @@ def credits_between(kept: Iterable[TenantCredit], first: date, last: date) -> Cr
 
 
 def credit_rate_gbp_per_kwh(
-    cause: Cause, heating: bool, rates: Sequence[float], share: float
+    course: Course, causes: Collection[Cause], rates: Sequence[float], share: float
 ) -> float:
     """Return what a kWh of a heat pump is credited in a half-hour [£/kWh].
 
     Parameters
     ----------
-    cause, heating
-        Why the plan has this step as it is, and whether it heats in it.
+    course, causes
+        What the plan has the home do in this step, and why: heating ahead is for the building's
+        sake, unless it is for an event, which pays by rules of its own.
     rates
         The home's own rates from this half-hour on [£/kWh], the first being its own.
     share
@@ -95,12 +95,12 @@ def credit_rate_gbp_per_kwh(
 
     Examples
     --------
-    >>> credit_rate_gbp_per_kwh(Cause.CHEAP_NOW, True, [0.16, 0.16], 0.25)
+    >>> credit_rate_gbp_per_kwh(Course.AHEAD, [Cause.CHEAP_NOW], [0.16, 0.16], 0.25)
     0.04
-    >>> credit_rate_gbp_per_kwh(Cause.CHEAP_NOW, True, [0.16, 0.40], 0.25)
+    >>> credit_rate_gbp_per_kwh(Course.AHEAD, [Cause.CHEAP_NOW], [0.16, 0.40], 0.25)
     0.0
     """
-    if not heating or cause not in AHEAD or not rates:
+    if course is not Course.AHEAD or Cause.EVENT in causes or not rates:
         return 0.0
     gains_itself = max(rates) > rates[0] * (1.0 + CHEAPER_SHARE)
     return 0.0 if gains_itself else max(rates[0], 0.0) * share

@@ -19,6 +19,7 @@ from ems.domain.events import Direction
 from ems.domain.forecasts import FloatArray, Tightening
 from ems.domain.heating import FabricProblem, PumpProblem, TankProblem
 from ems.domain.plan_costs import PlanCosts
+from ems.domain.reasons import Course, Told
 from ems.domain.setpoints import Cause
 
 
@@ -228,12 +229,14 @@ class SchedulingProblem:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HomePlan:
+class HomePlan(Told):
     """What one home is to do.
 
     ``heat_w`` (to the room) and ``power_w`` (heat pump and backup heater) per step; ``room_c``
     at the end of each step;
-    ``cause`` and ``sentence`` per step, from the plan's own prices and active limits;
+    ``cause``, the chief one, and ``sentence`` per step, from the plan's own prices and active
+    limits; ``also`` are the further causes that each step needed; ``course`` is what each step
+    is beside the home's own thermostat;
     ``heat_value_gbp_per_kwh`` is what a further kWh of heat in the room would save from
     then on (a dual of the plan), ``None`` where the plan has no prices. ``on`` is 1 in steps in
     which a heat pump that cannot run at any output runs; ``mass_c`` is the second thermal state
@@ -254,16 +257,23 @@ class HomePlan:
     tank_heat_w: FloatArray | None = field(default=None, repr=False)
     backup_w: FloatArray | None = field(default=None, repr=False)
     tank_wh: FloatArray | None = field(default=None, repr=False)
+    also: tuple[tuple[Cause, ...], ...] = field(default=(), repr=False)
+    course: tuple[Course, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BatteryPlan:
-    """Battery power per step (charging positive) [W] and energy at each step's end [Wh]."""
+class BatteryPlan(Told):
+    """Battery power per step (charging positive) [W] and energy at each step's end [Wh].
+
+    Causes and sentences are as in a home's plan; ``surplus``: it charges from generation alone.
+    """
 
     power_w: FloatArray = field(repr=False)
     energy_wh: FloatArray = field(repr=False)
     cause: tuple[Cause, ...] = field(repr=False)
     sentence: tuple[str, ...] = field(repr=False)
+    also: tuple[tuple[Cause, ...], ...] = field(default=(), repr=False)
+    surplus: tuple[bool, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

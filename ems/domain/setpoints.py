@@ -20,14 +20,25 @@ class Cause(StrEnum):
     RESIDENT = "resident"
     COMFORT_FLOOR = "comfort_floor"
     EVENT = "event"
+    PEAK = "peak"
+    """The highest import of a day or month is charged for."""
     SCHEDULE = "schedule"
     """The resident's schedule asks for it; no price or event changed it."""
     CHEAP_NOW = "cheap_now"
     """Heat or charge now because energy is dearer soon."""
     DEAR_NOW = "dear_now"
     """Coast or discharge now because energy is cheaper later."""
+    CARBON = "carbon"
+    """Electricity is cleaner, or less clean, than at other times."""
     SOLAR = "solar"
     """Take up the block's own generation."""
+    MILD_NOW = "mild_now"
+    """Heat takes less electricity, or more, than at other times of the day."""
+    HOT_WATER = "hot_water"
+    """The heat pump is needed for hot water."""
+    BATTERY_FULL = "battery_full"
+    BATTERY_LOW = "battery_low"
+    """The battery is down to its reserve, or will be."""
     HOLD = "hold"
     """Nothing to gain by changing."""
     NO_PLAN = "no_plan"
@@ -52,11 +63,13 @@ class Setpoint:
         Estate time, UTC. After ``expires_at`` the guard writes ``release_value`` unless
         the setpoint was renewed.
     cause, sentence
-        Machine-readable reason, and one plain sentence for people.
+        Machine-readable reason, the chief one, and one plain sentence for people.
     release_value
         What hands the device back to a state that is safe for ever.
     plan_id
         The plan it came from; empty where it came from none.
+    also
+        Further causes, most telling first; each was needed for the setpoint to be what it is.
     """
 
     id: str
@@ -68,6 +81,12 @@ class Setpoint:
     sentence: str
     release_value: float
     plan_id: str = ""
+    also: tuple[Cause, ...] = ()
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """All causes, the chief one first."""
+        return (self.cause, *self.also)
 
 
 @dataclass(frozen=True, slots=True)

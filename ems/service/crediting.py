@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date, datetime, timedelta
 
+from controllers.following import course_at
 from ems.domain.credits import (
     CreditSum,
     TenantCredit,
@@ -78,9 +79,9 @@ class Crediting:
             planned = plan.home(home.id)
             if planned is None:
                 continue
-            heating = float(planned.heat_w[step]) > 0.0
             own = self._rates(home, start)
-            rate = credit_rate_gbp_per_kwh(planned.cause[step], heating, own, share)
+            why = course_at(planned, step), planned.causes(step)
+            rate = credit_rate_gbp_per_kwh(*why, own, share)
             if rate > 0:
                 rates[home.id] = (own[0], rate)
         points = {

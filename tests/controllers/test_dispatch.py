@@ -14,10 +14,18 @@ from controllers.linear import HighsPlanner
 from ems.domain.errors import InvalidInputError
 from ems.domain.plans import BatteryPlan, HomePlan
 from ems.domain.points import PointId
+from ems.domain.reasons import Course
 from ems.domain.setpoints import Cause
 from ems.domain.wishes import Wish, WishKind
 
 BATTERY = "A-battery"
+COURSES = {
+    Cause.CHEAP_NOW: Course.AHEAD,
+    Cause.SOLAR: Course.AHEAD,
+    Cause.EVENT: Course.BEHIND,
+    Cause.DEAR_NOW: Course.BEHIND,
+}
+"""What a home does for these; for all others, what its resident asked for."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +47,7 @@ def with_home(schedule, name, *, heat_w, room_c, cause):
         np.full(steps, float(room_c)),
         (cause,) * steps,
         ("A sentence.",) * steps,
+        course=(COURSES.get(cause, Course.AS_ASKED),) * steps,
     )
     others = tuple(each for each in schedule.homes if each.dwelling_id != name)
     return replace(schedule, homes=(*others, home))
@@ -47,7 +56,11 @@ def with_home(schedule, name, *, heat_w, room_c, cause):
 def with_battery(schedule, power_w, cause, import_w=50e3):
     steps = schedule.step_s.size
     battery = BatteryPlan(
-        np.full(steps, float(power_w)), np.full(steps, 2e4), (cause,) * steps, ("It does.",) * steps
+        np.full(steps, float(power_w)),
+        np.full(steps, 2e4),
+        (cause,) * steps,
+        ("It does.",) * steps,
+        surplus=(cause is Cause.SOLAR,) * steps,
     )
     return replace(schedule, battery=battery, import_w=np.full(steps, float(import_w)))
 

@@ -15,6 +15,7 @@ from controllers.linear import HighsPlanner
 from ems.domain.events import Direction, EventState, FlexEvent, FlexRequest, Undisturbed
 from ems.domain.plans import HomePlan
 from ems.domain.points import PointId
+from ems.domain.reasons import Course
 from ems.domain.setpoints import Cause, Setpoint
 from ems.domain.wishes import FROST_LIMIT_C, Wish, WishKind
 
@@ -41,6 +42,7 @@ def forced(schedule, names, heat_w, room_c, cause):
             np.full(steps, room_c),
             (cause,) * steps,
             ("A sentence.",) * steps,
+            course=(Course.AHEAD if cause is Cause.CHEAP_NOW else Course.BEHIND,) * steps,
         )
         for name in names
     ]

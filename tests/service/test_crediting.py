@@ -16,6 +16,7 @@ from ems.domain.plans import HomePlan, Schedule
 from ems.domain.points import PointId
 from ems.domain.ports import Store
 from ems.domain.readings import Rollup
+from ems.domain.reasons import Course
 from ems.domain.setpoints import Cause
 from ems.service.crediting import Crediting
 from ems.settings import load_estate
@@ -34,7 +35,17 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def planned(dwelling_id: str, cause: Cause, heat_w: float) -> HomePlan:
     steps = np.full(4, heat_w)
-    return HomePlan(dwelling_id, steps, steps / 3, steps * 0 + 20, (cause,) * 4, ("So it is.",) * 4)
+    ahead = heat_w > 0 and cause is Cause.CHEAP_NOW
+    course = Course.AHEAD if ahead else Course.AS_ASKED
+    return HomePlan(
+        dwelling_id,
+        steps,
+        steps / 3,
+        steps * 0 + 20,
+        (cause,) * 4,
+        ("So it is.",) * 4,
+        course=(course,) * 4,
+    )
 
 
 def keep_plan(store: Store, block_id: str, *homes: HomePlan) -> None:
@@ -79,12 +90,13 @@ def keep_power(store: Store, watts: float) -> None:
 
 
 def test_the_credit_is_a_share_of_a_rate_that_has_nothing_to_gain() -> None:
-    assert credit_rate_gbp_per_kwh(Cause.SOLAR, True, [0.16] * 4, 0.25) == pytest.approx(0.04)
-    assert credit_rate_gbp_per_kwh(Cause.SCHEDULE, True, [0.16] * 4, 0.25) == 0.0
-    assert credit_rate_gbp_per_kwh(Cause.SOLAR, False, [0.16] * 4, 0.25) == 0.0
+    solar = credit_rate_gbp_per_kwh(Course.AHEAD, [Cause.SOLAR], [0.16] * 4, 0.25)
+    assert solar == pytest.approx(0.04)
+    assert credit_rate_gbp_per_kwh(Course.AS_ASKED, [Cause.SCHEDULE], [0.16] * 4, 0.25) == 0.0
+    assert credit_rate_gbp_per_kwh(Course.AHEAD, [Cause.EVENT], [0.16] * 4, 0.25) == 0.0
     # A home that saves for itself, or whose rates nobody knows, is owed nothing.
-    assert credit_rate_gbp_per_kwh(Cause.CHEAP_NOW, True, [0.16, 0.40], 0.25) == 0.0
-    assert credit_rate_gbp_per_kwh(Cause.CHEAP_NOW, True, [], 0.25) == 0.0
+    assert credit_rate_gbp_per_kwh(Course.AHEAD, [Cause.CHEAP_NOW], [0.16, 0.40], 0.25) == 0.0
+    assert credit_rate_gbp_per_kwh(Course.AHEAD, [Cause.CHEAP_NOW], [], 0.25) == 0.0
 
 
 def test_heating_ahead_is_credited_from_the_meter_and_counts_once(store: Store) -> None:
