@@ -60,6 +60,17 @@ class Book:
     ----------
     estate, evidence
         Who pays what for what, and what was run.
+
+    Attributes
+    ----------
+    homes
+        In the order of all figures.
+    rates
+        Of the account that each block's PV and battery are behind [£/kWh].
+    without_carbon
+        Half-hours whose carbon intensity is not known: no run's carbon counts them.
+    perfect_weather
+        Whether forecasts of weather were the weather.
     """
 
     def __init__(self, estate: Estate, evidence: Evidence) -> None:
@@ -72,6 +83,7 @@ class Book:
         self._dear = [rates > rates.mean() + 1e-9 for rates in self.rates]
         self._home_rates = np.column_stack([self._rates(home.meter) for home in self.homes])
         self._carbon = _carbon(estate.sources.carbon, self._instants)
+        self.without_carbon = int(np.isnan(self._carbon).sum())
         self._typical = [float(np.median(rates)) for rates in self.rates]
         self._home_typical = np.median(self._home_rates, axis=0)
         self._cop = np.maximum(evidence.runs[Controller.THERMOSTAT].cop, 1.0)
@@ -152,7 +164,7 @@ class Book:
             "import_kwh": float(into.sum()),
             "export_kwh": float(out.sum()),
             "peak_import_kw": float((2.0 * into).max()),
-            "carbon_kg": float((into * self._carbon).sum() / 1000.0),
+            "carbon_kg": float(np.nansum(into * self._carbon) / 1000.0),
             "cost_gbp": cost,
             "tenants_gbp": bills - credit,
             "landlord_gbp": landlord + credit,
@@ -213,7 +225,7 @@ class Book:
         into = run.kwh["block_import"][span]
         return {
             "whole_cost_gbp": whole,
-            "carbon_kg": float((into.sum(axis=1) * self._carbon[span]).sum() / 1000.0),
+            "carbon_kg": float(np.nansum(into.sum(axis=1) * self._carbon[span]) / 1000.0),
             "energy_kwh": float(into.sum()),
             "peak_kw": float((2.0 * into).max(axis=0).sum()),
             **{key: float(run.missing_kh[name][span].sum()) for name, key in WARMTH_KEYS.items()},
@@ -300,7 +312,7 @@ class Book:
 
 
 def _carbon(path: Path | None, instants: Sequence[datetime]) -> FloatArray:
-    """Return the grid's carbon intensity as it was [g/kWh]."""
+    """Return the grid's carbon intensity as it was, NaN where the file has none [g/kWh]."""
     if path is None:
         raise InvalidInputError(
             "the estate has no source of carbon intensity",
@@ -309,11 +321,11 @@ def _carbon(path: Path | None, instants: Sequence[datetime]) -> FloatArray:
         )
     frame = pd.read_csv(path, parse_dates=["start_utc"]).set_index("start_utc")
     values = frame["actual_g_per_kwh"].reindex(pd.DatetimeIndex(list(instants)))
-    if values.isna().any():
+    if values.isna().all():
         raise InvalidInputError(
-            "carbon intensity has a hole",
+            "carbon intensity does not reach over the window",
             field=str(path),
-            value=str(values.index[values.isna()][0]),
-            remedy="Choose another window, or fill the half-hour in the file.",
+            value=stamp(instants[0]),
+            remedy="Choose another window, or add its half-hours to the file.",
         )
     return values.to_numpy(dtype=np.float64)

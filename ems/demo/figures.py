@@ -48,10 +48,11 @@ def figures(estate: Estate, evidence: Evidence) -> Figures:
         "homes": len(book.homes),
         "history_days": evidence.history_days,
         "weather_forecast": "perfect weather" if book.perfect_weather else "issued with error",
+        "half_hours_without_carbon": book.without_carbon,
         "runs": runs,
         "frontier": frontier,
         "comparison": {
-            name.value: _compared(
+            name.value: compared(
                 runs[Controller.THERMOSTAT.value], runs[name.value], frontier, window.hours
             )
             for name in evidence.runs
@@ -132,8 +133,8 @@ def _cold_in_both(own: Figures, other: Figures, hours: float) -> list[str]:
     ]
 
 
-def _compared(own: Figures, other: Figures, frontier: Sequence[Figures], hours: float) -> Figures:
-    """Hold a run against the thermostats'."""
+def compared(own: Figures, other: Figures, frontier: Sequence[Figures], hours: float) -> Figures:
+    """Hold a run against the thermostats': all figures of `Book.run`, ``hours`` the window's."""
     below_kh = other["degree_hours_below_schedule"]
     level, reached = at_warmth(frontier, below_kh)
     changes = [

@@ -152,8 +152,15 @@ def _conditions(figures: Figures) -> str:
     return (
         f"Forecasts were made from {figures['history_days']} days of history; weather: "
         f"{figures['weather_forecast']}. Of {count} half-hours, dearer than the mean price: "
-        f"{spread}."
+        f"{spread}.{without_carbon(figures['half_hours_without_carbon'])}"
     )
+
+
+def without_carbon(half_hours: int) -> str:
+    """Return a sentence on what carbon leaves out; nothing where it is whole."""
+    if not half_hours:
+        return ""
+    return f" Carbon leaves out {half_hours} half-hours whose intensity is not known."
 
 
 def _payers(runs: Figures) -> list[list[str]]:
