@@ -1,47 +1,122 @@
-"""The same block in longer steps: what it costs to find good first prices for short ones."""
+"""The same block in longer steps, or with fewer homes: good first prices at little cost.
+
+Such a block is another problem: its plan is no plan of the first one, its prices are near.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controllers.master import patterns_of
+from controllers.stacked import Stacked
 from ems.domain.forecasts import FloatArray
-from ems.domain.plans import HomeProblem, SchedulingProblem
+from ems.domain.plans import EventProblem, HomeProblem, SchedulingProblem
 
-STEP_S = 1800.0
-"""Steps are put together until they last this long."""
-LEAST = 3
+STEPS_S = 300.0, 900.0, 1800.0
+"""Steps are put together until they last so long: the shortest that brings enough."""
+LEAST = 2
 """It is not worth it for fewer steps in one."""
+SAMPLE = 150
+"""So many homes, or some more, stand for all."""
+FEWER = 3
+"""It is not worth it where one home would stand for fewer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Coarse:
-    """A problem in longer steps, and the long step of each short one, shape (steps,)."""
+class Simpler:
+    """A simpler problem; where its steps are longer, which of them each short one is in."""
 
     problem: SchedulingProblem
-    step: NDArray[np.intp]
+    step: NDArray[np.intp] | None = None
 
     def spread(self, values: FloatArray) -> FloatArray:
-        """Return values of long steps for each short step, along the last axis."""
-        return np.asarray(values[..., self.step], dtype=np.float64)
+        """Return values of its steps for each step of the first problem, along the last axis."""
+        return values if self.step is None else np.asarray(values[..., self.step])
 
 
-def coarsened(problem: SchedulingProblem) -> Coarse | None:
-    """Return the problem in steps of about half an hour; ``None`` where that brings little.
+def sampled(model: Stacked) -> Simpler | None:
+    """Return a block with some of the homes; ``None`` where they are few as it is.
 
-    Flows and weather are means, limits too; a floor is the highest in the step. It is another
-    problem: its plan is no plan of the first one, its prices are near.
+    Of homes that take part in the same events and need about as much one is chosen; battery,
+    limits and other load shrink to the share of that need.
+    """
+    every = model.homes // SAMPLE
+    if every < FEWER:
+        return None
+    holding = (model.comfort_c * (1.0 - model.decay) - model.drift_k) / model.gain_k_per_kw
+    need = (np.clip(holding, 0.0, model.heat_max_kw) / model.cop) @ model.dt_h
+    pattern, _ = patterns_of(model)
+    order = np.lexsort((need, pattern))
+    edges = np.searchsorted(pattern[order], np.arange(pattern.max() + 2))
+    alike = [order[first:last] for first, last in pairwise(edges)]
+    rows = np.sort(
+        np.concatenate([each[min(every // 2, each.size - 1) :: every] for each in alike])
+    )
+    total = float(need.sum())
+    share = float(need[rows].sum()) / total if total > 0 else rows.size / model.homes
+    problem = model.problem
+    base_w = 1000.0 * model.base_kw
+    number = {home.dwelling_id: row for row, home in enumerate(problem.homes)}
+
+    def other_w(beside_w: FloatArray, among: NDArray[np.intp]) -> FloatArray:
+        """Return load beside these homes such that both together shrink to the share [W]."""
+        stay = among[np.isin(among, rows)]
+        whole = beside_w + base_w[among].sum(axis=0)
+        return np.asarray(share * whole - base_w[stay].sum(axis=0), dtype=np.float64)
+
+    def event(given: EventProblem) -> EventProblem:
+        among = np.array([number[each] for each in given.participants if each in number], np.intp)
+        return replace(
+            given,
+            limit_w=share * given.limit_w,
+            uncontrolled_w=other_w(given.uncontrolled_w, among),
+            reserve_wh=share * given.reserve_wh,
+        )
+
+    def part(values: FloatArray | None) -> FloatArray | None:
+        return None if values is None else share * values
+
+    battery = problem.battery
+    fewer = replace(
+        problem,
+        homes=tuple(problem.homes[row] for row in rows),
+        battery=None
+        if battery is None
+        else replace(battery, **{name: share * getattr(battery, name) for name in _BATTERY}),
+        **{name: share * getattr(problem, name) for name in _FLOWS},
+        uncontrolled_w=other_w(problem.uncontrolled_w, np.arange(model.homes)),
+        events=tuple(event(each) for each in problem.events),
+        peaks=tuple(replace(peak, so_far_w=share * peak.so_far_w) for peak in problem.peaks),
+        recovery_import_w=part(problem.recovery_import_w),
+        import_margin_w=part(problem.import_margin_w),
+    )
+    return Simpler(fewer)
+
+
+def coarsened(problem: SchedulingProblem) -> Simpler | None:
+    """Return the problem in longer steps; ``None`` where that brings little.
+
+    Flows and weather are means, limits too; a floor is the highest in the step.
     """
     step_s = np.asarray(problem.step_s, dtype=np.float64)
-    ends = np.cumsum(step_s)
-    step = np.floor((ends - 0.5 * step_s) / STEP_S).astype(np.intp)
-    _, first, step = np.unique(step, return_index=True, return_inverse=True)
-    if step_s.size < LEAST * first.size:
-        return None
-    count = np.bincount(step)
+    middle = np.cumsum(step_s) - 0.5 * step_s
+    for length in STEPS_S:
+        step = np.floor(middle / length).astype(np.intp)
+        _, first, step = np.unique(step, return_index=True, return_inverse=True)
+        if step_s.size >= LEAST * first.size:
+            return Simpler(_put_together(problem, first, np.bincount(step)), step)
+    return None
+
+
+def _put_together(
+    problem: SchedulingProblem, first: NDArray[np.intp], count: NDArray[np.intp]
+) -> SchedulingProblem:
+    """Return the problem in steps that begin with these, and take so many each."""
 
     def mean(values: FloatArray) -> FloatArray:
         return np.asarray(np.add.reduceat(values, first) / count, dtype=np.float64)
@@ -65,9 +140,9 @@ def coarsened(problem: SchedulingProblem) -> Coarse | None:
             else replace(given.pump, heat_min_w=mean_or_none(given.pump.heat_min_w)),
         )
 
-    coarse = replace(
+    return replace(
         problem,
-        step_s=np.add.reduceat(step_s, first),
+        step_s=np.add.reduceat(problem.step_s, first),
         homes=tuple(home(each) for each in problem.homes),
         **means(problem, _BLOCK_MEANS),
         events=tuple(
@@ -79,8 +154,8 @@ def coarsened(problem: SchedulingProblem) -> Coarse | None:
         ),
         recovery_import_w=mean_or_none(problem.recovery_import_w),
         carbon_gbp_per_kwh=mean_or_none(problem.carbon_gbp_per_kwh),
+        import_margin_w=mean_or_none(problem.import_margin_w),
     )
-    return Coarse(coarse, step)
 
 
 _MEANS = (
@@ -103,3 +178,11 @@ _BLOCK_MEANS = (
     "contracted_import_w",
     "export_limit_w",
 )
+_FLOWS = (
+    "pv_w",
+    "landlord_w",
+    "physical_import_w",
+    "contracted_import_w",
+    "export_limit_w",
+)
+_BATTERY = "energy_wh", "min_wh", "max_wh", "max_charge_w", "max_discharge_w"

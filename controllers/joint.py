@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from controllers.coarse import coarsened
 from controllers.evaluation import Decision, Evaluation, evaluate
 from controllers.fallback import (
     Reasons,
@@ -26,33 +25,21 @@ from controllers.fallback import (
     to_schedule,
 )
 from controllers.linear import HighsPlanner
-from controllers.master import Column, Master, Mixture, column_of
+from controllers.master import Master, Mixture, column_of
+from controllers.pricing import Pricing, column
 from controllers.reading import battery_of, both_ways_of, prices_of
 from controllers.reasons import Prices, battery_reasons, home_reasons
 from controllers.simplified import followed, simplified
 from controllers.stacked import Stacked, stack
-from controllers.stores import can_be_stores, constant_gbp, heat_values, stores_of
+from controllers.stores import can_be_stores, heat_values
 from controllers.switching import Switched, can_switch
 from ems.domain.errors import InvalidInputError
-from ems.domain.forecasts import FloatArray
 from ems.domain.plans import Schedule, SchedulingProblem
-from ext.store import Answer, answer
 
 GAP = 1e-3
 """So near to the bound, relative to the objective, a plan is good enough."""
-SMOOTH, STEADY = 0.6, 0.9
-"""Weight of the best prices so far beside the master's newest ones; where the first were good."""
 FEW = 1500
 """So few homes times steps are planned faster as one linear programme."""
-FADE = 0.5
-"""That weight fades so as long as answers bring the master nothing new."""
-COARSE = 0.3
-"""Prices in longer steps are sought to this share of the gap."""
-KEPT = 6
-"""So many of them answer in short steps."""
-NOTHING = 1e-9
-"""Less than this share of the objective is no progress."""
-MAX_ROUNDS = 300
 MAX_REPAIRS = 4
 ANSWERS = 10
 """Rounds after binaries were set."""
@@ -181,10 +168,7 @@ class JointPlanner:
 
 
 class _Search:
-    """One problem on its way to a plan: ``best`` and ``bound_gbp`` hold at any time.
-
-    ``tried`` are the prices that homes answered to [£/kWh], the best last once it has run.
-    """
+    """One problem on its way to a plan: ``best`` and ``bound_gbp`` hold at any time."""
 
     def __init__(self, model: Stacked, left: Callable[[], float], threads: int | None) -> None:
         self._model = model
@@ -193,107 +177,33 @@ class _Search:
         own = thermostat_decision(model)
         self.best = _Plan(own, evaluate(model, own), None)
         self.bound_gbp = crude_bound_gbp(model)
-        self.tried: list[FloatArray] = []
 
     def run(self, gap: float) -> None:
         """Improve the plan until it is within ``gap`` of the bound or time is up."""
         if self._left() <= 0:
             return
         model = self._model
-        self._stores = stores_of(model)
-        self._constant = constant_gbp(model)
-        self._master = Master(model)
-        self._master.add(column_of(model, self.best.decision.heat_kw))
-        self._center, self._center_gbp, self._weight = self._tariff(), -np.inf, SMOOTH
-        guesses = self._guesses(gap)
-        for guess in guesses[:-1]:
-            self._master.add(self._column(self._ask(guess)))
-        if guesses and self._left() > 0:
-            self._center, self._weight = guesses[-1], STEADY
-            self._center_gbp = self._master.block_gbp(self._center, self._left())
-        mixture = self._rounds(gap)
+        own = column_of(model, self.best.decision.heat_kw)
+        self._pricing = Pricing(model, self._left, self._threads, own)
+        mixture = self._pricing.run(gap)
+        self.bound_gbp = max(self.bound_gbp, self._pricing.bound_gbp)
         if mixture is None:
             return
         if can_switch(model):
             self._switch(mixture)
         else:
-            self._take(self._master, mixture)
+            self._take(self._pricing.master, mixture)
             self._repair(mixture)
-
-    def _rounds(self, gap: float) -> Mixture | None:
-        """Let homes answer to the master's prices; return the last mixture."""
-        price, block_gbp = self._center, self._center_gbp
-        mixture, best, center_bound, weight = None, 0, -np.inf, self._weight
-        for number in range(MAX_ROUNDS):
-            if self._left() <= 0:
-                break
-            told = self._ask(price)
-            self.tried.append(price / self._model.dt_h)
-            bound = block_gbp + float(told.value.sum()) + self._constant
-            if bound > center_bound:
-                self._center, self._center_gbp, center_bound, best = price, block_gbp, bound, number
-                self.bound_gbp = max(self.bound_gbp, bound)
-            if mixture is not None and self._near(mixture.objective_gbp + self._constant, gap):
-                break
-            self._master.add(self._column(told))
-            newer = self._master.solve(self._left()) if self._left() > 0 else None
-            if newer is None:
-                break
-            moved = mixture is None or _falls(mixture.objective_gbp, newer.objective_gbp)
-            weight = self._weight if moved else weight * FADE
-            mixture = newer
-            price, block_gbp = self._between(mixture, weight)
-        if self.tried:
-            self.tried.append(self.tried.pop(best))
-        return mixture
-
-    def _between(self, mixture: Mixture, weight: float) -> tuple[FloatArray, float]:
-        """Return prices between the best and a master's, and the block's least cost at them.
-
-        That cost is concave in prices: it is at least what lies between the two.
-        """
-        if self._center_gbp == -np.inf:
-            return mixture.price, mixture.block_gbp
-        price = weight * self._center + (1.0 - weight) * mixture.price
-        return price, weight * self._center_gbp + (1.0 - weight) * mixture.block_gbp
-
-    def _ask(self, price: FloatArray) -> Answer:
-        return answer(self._stores, price, row=self._master.pattern, threads=self._threads)
-
-    @staticmethod
-    def _column(told: Answer) -> Column:
-        return Column(told.heat_kw, told.power_kw, told.cost)
-
-    def _guesses(self, gap: float) -> list[FloatArray]:
-        """Return prices found in longer steps, the best last; none where steps are long."""
-        coarse = coarsened(self._model.problem)
-        if coarse is None:
-            return []
-        search = _Search(stack(coarse.problem), self._left, self._threads)
-        search.run(gap * COARSE)
-        tried = [coarse.spread(each) * self._model.dt_h for each in search.tried[-KEPT:]]
-        return [each for each in tried if each.shape[0] == self._master.patterns]
-
-    def _tariff(self) -> FloatArray:
-        """Return prices to begin with: the supplier's, carbon included, as at the feeder."""
-        model = self._model
-        price = model.carbon_gbp_per_kwh + 0.0
-        if model.problem.pooled:
-            price = price + model.problem.import_gbp_per_kwh
-        return np.tile(model.dt_h * price, (self._master.patterns, 1))
-
-    def _near(self, objective_gbp: float, gap: float) -> bool:
-        return objective_gbp - self.bound_gbp <= gap * max(abs(objective_gbp), 1.0)
 
     def _switch(self, mixture: Mixture) -> None:
         """Switch heat pumps that are on or off; the mixture has let them run at any output."""
         if self._left() <= 0:
             return
-        price = self.tried[-1][self._master.pattern] * self._model.dt_h
-        relaxed = self._decision(self._master, mixture)
+        price = self._pricing.tried[-1][self._pricing.master.pattern] * self._model.dt_h
+        relaxed = self._decision(self._pricing.master, mixture)
         switched = Switched(self._model, relaxed, price, self._left, self._threads)
         switched.improve()
-        self._keep(self._master, mixture, switched.decision)
+        self._keep(self._pricing.master, mixture, switched.decision)
 
     def _decision(self, master: Master, mixture: Mixture) -> Decision:
         heat = np.minimum(master.mixed(mixture), self._model.heat_max_kw)
@@ -317,7 +227,7 @@ class _Search:
 
     def _repair(self, mixture: Mixture) -> None:
         """Forbid two things at once where they occur: in those steps by binaries."""
-        master = self._master
+        master = self._pricing.master
         _, exclusive = battery_of(self._model, master.programme, mixture.columns)
         one_way = both_ways_of(master.programme, mixture.columns)
         for _ in range(MAX_REPAIRS):
@@ -349,14 +259,10 @@ class _Search:
             self._take(master, mixture)
             if self._left() <= 0:
                 break
-            master.add(self._column(self._ask(mixture.price)))
+            master.add(column(self._pricing.ask(mixture.price)))
             newer = master.solve(max(self._left(), 0.0))
             if newer is None:
                 break
             mixture = newer
         self._take(master, mixture)
         return mixture
-
-
-def _falls(before_gbp: float, after_gbp: float) -> bool:
-    return after_gbp < before_gbp - NOTHING * max(abs(before_gbp), 1.0)

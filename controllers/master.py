@@ -9,7 +9,8 @@ homes are convex:
 
 A pattern is a set of homes that take part in the same events; its electricity P enters battery,
 meters, events and peaks as heat pumps do in the whole programme. The dual of (2) is the price that
-the homes of a pattern see.
+the homes of a pattern see. Where P enters nothing but the feeder's balance, it is put into that
+row, whose dual is the price, and (2) is left out.
 """
 
 from __future__ import annotations
@@ -86,22 +87,29 @@ class Master:
     def __init__(
         self, model: Stacked, *, one_way: IndexArray = NO_INDEX, exclusive: IndexArray = NO_INDEX
     ) -> None:
-        self._pattern, first = _patterns(model)
+        self._pattern, first = patterns_of(model)
         homes = np.arange(model.homes)
         self._group = self._pattern * GROUPS + homes % GROUPS
         _, self._group = np.unique(self._group, return_inverse=True)
         self._order = np.argsort(self._group, kind="stable")
         self._groups = int(self._group.max()) + 1
         self._edges = np.searchsorted(self._group[self._order], np.arange(self._groups))
-        patterns, steps = first.size, model.steps
+        shape = first.size, model.steps
         programme = self.programme = Programme(one_way=one_way, exclusive=exclusive)
-        taken = programme.add_columns(np.zeros((patterns, steps)), np.inf, -np.inf)
-        programme.draws.append(Draw("room", first, taken, np.ones(taken.shape)))
-        self._link = programme.add_rows(np.zeros(taken.shape), np.zeros(taken.shape))
-        programme.put(self._link, taken, 1.0)
+        apart = bool(model.events) or bool(np.any(np.isfinite(model.recovery_kw)))
+        if apart:
+            taken = programme.add_columns(np.zeros(shape), np.inf, -np.inf)
+            programme.draws.append(Draw("room", first, taken, np.ones(shape)))
+            self._link = programme.add_rows(np.zeros(shape), np.zeros(shape))
+            programme.put(self._link, taken, 1.0)
         one = np.ones(self._groups)
         self._whole = programme.add_rows(one, one)
         add_block(programme, model)
+        if not apart:
+            self._link = programme.feeder_row[None, :]
+            if not programme.feeder_row.size:  # nothing limits what homes draw
+                self._link = programme.add_rows(np.full(shape, -np.inf), np.full(shape, np.inf))
+        self._sign = -1.0 if apart else 1.0
         self._solver = Highs()  # type: ignore[no-untyped-call] # highspy does not type it
         # the simplex method that suits the basis: primal after columns were added
         options = {**OPTIONS, "threads": 1, "simplex_strategy": 0}
@@ -134,7 +142,7 @@ class Master:
         groups, steps = power.shape
         link = self._link[self._pattern[self._order[self._edges]]]
         rows = np.concatenate([link, self._whole[:, None]], axis=1)
-        values = np.concatenate([-power, np.ones((groups, 1))], axis=1)
+        values = np.concatenate([self._sign * power, np.ones((groups, 1))], axis=1)
         self._solver.addCols(
             groups,
             cost,
@@ -157,9 +165,18 @@ class Master:
             solver.setOptionValue(option, value)
         solver.setOptionValue("time_limit", limit_s)
         solver.passModel(self._bare)
-        taken = self.programme.draws[0].columns
-        solver.changeColsCost(taken.size, taken.ravel(), -price.ravel())
-        rows = np.concatenate([self._link.ravel(), self._whole]).astype(np.int32)
+        free = np.full(price.size, np.inf)
+        solver.addCols(
+            price.size,
+            -price.ravel(),
+            -free,
+            free,
+            price.size,
+            np.arange(price.size, dtype=np.int32),
+            self._link.ravel().astype(np.int32),
+            np.full(price.size, self._sign),
+        )
+        rows = self._whole.astype(np.int32)
         free = np.full(rows.size, np.inf)
         solver.changeRowsBounds(  # type: ignore[attr-defined] # highspy's stub forgets it
             rows.size, rows, -free, free
@@ -200,7 +217,7 @@ class Master:
         return Mixture(
             objective_gbp=objective,
             block_gbp=objective - float(np.sum(duals[self._whole])),
-            price=duals[self._link],
+            price=-self._sign * duals[self._link],
             columns=columns,
             row_duals=duals,
             share=share,
@@ -217,7 +234,7 @@ class Master:
         return result
 
 
-def _patterns(model: Stacked) -> tuple[IndexArray, IndexArray]:
+def patterns_of(model: Stacked) -> tuple[IndexArray, IndexArray]:
     """Return each home's pattern, and the first home of each."""
     takes_part = np.zeros((model.homes, len(model.events)), dtype=bool)
     for number, event in enumerate(model.events):
