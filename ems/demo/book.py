@@ -76,6 +76,7 @@ class Book:
     def __init__(self, estate: Estate, evidence: Evidence) -> None:
         self._estate = estate
         self._instants = evidence.window.half_hours
+        self._looked_up: dict[int, FloatArray] = {}
         self._days = evidence.window.hours / 24.0
         self.homes: list[Dwelling] = list(estate.dwellings())
         self._place = {home.id: number for number, home in enumerate(self.homes)}
@@ -101,9 +102,13 @@ class Book:
         return account
 
     def _rates(self, account: MeterAccount) -> FloatArray:
-        if account.tariff is None:
+        tariff = account.tariff
+        if tariff is None:
             return np.zeros(len(self._instants))
-        return np.array([account.tariff.rate_gbp_per_kwh(instant) for instant in self._instants])
+        if id(tariff) not in self._looked_up:
+            rates = [tariff.rate_gbp_per_kwh(instant) for instant in self._instants]
+            self._looked_up[id(tariff)] = np.array(rates)
+        return self._looked_up[id(tariff)]
 
     def _columns(self, block: Block) -> list[int]:
         return [self._place[home.id] for home in block.dwellings]
