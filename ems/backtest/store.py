@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -60,6 +60,9 @@ class RunStore(SqliteStore):
         self._estimates: dict[str, ThermalEstimate] = {}
         self._records: dict[type[Any], dict[str, Kept[Any]]] = {}
         self._writes = 0
+
+    def __enter__(self) -> Self:
+        return self
 
     def take_over(self, other: RunStore) -> None:
         """Take over the half-hours and estimates of another run's store, of the same points."""

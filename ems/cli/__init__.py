@@ -11,6 +11,7 @@ from ems.domain.errors import HearthError, RetryableError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("ems.cli.demo", "demo"),
+    "backtest": ("ems.cli.backtest", "backtest"),
     "serve": ("ems.cli.processes", "serve"),
     "guard": ("ems.cli.processes", "guard"),
     "web": ("ems.cli.web", "web"),

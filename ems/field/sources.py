@@ -105,6 +105,15 @@ class Consumption:
             )
         return [self._columns[name] for name in names]
 
+    def first_day(self) -> date:
+        """Return the first day (UTC) that is known from its beginning to its end."""
+        return datetime.fromtimestamp(-(-self._start_s // 86400) * 86400, UTC).date()
+
+    def last_day(self) -> date:
+        """Return the last such day."""
+        end_s = self._start_s + 1800.0 * len(self._values)
+        return datetime.fromtimestamp(end_s // 86400 * 86400 - 1, UTC).date()
+
     def day(self, day: date, columns: list[int]) -> FloatArray:
         """Return the 48 half-hours of ``day`` (UTC) [Wh], shape (48, homes)."""
         start_s = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
