@@ -19,39 +19,41 @@ from libc.string cimport memmove
 
 # The map is applied to all kinks when its scale is beyond this, so that no digits are lost.
 cdef double RESCALE = 64.0
+# So many places from the top are looked at one by one: a kink belongs there most often.
+cdef Py_ssize_t NEAR = 24
+
+
+cdef struct Kink:
+    double at    # position u
+    double rise  # of the slope, times scale
 
 
 cdef struct Side:
-    double* at      # positions u, from the bottom (far from the target) to the top
-    double* rise    # rises of the slope, times scale
+    Kink* kinks  # from the bottom (far from the target) to the top
     Py_ssize_t bottom
     Py_ssize_t top  # one beyond the last
     double shift
 
 
-cdef inline Py_ssize_t place(Side* side, double u, bint left) noexcept nogil:
-    """Return where u belongs: left kinks rise towards the top, right kinks fall."""
-    cdef Py_ssize_t low = side.bottom, high = side.top, middle
-    while low < high:
-        middle = (low + high) >> 1
-        if (side.at[middle] <= u) if left else (side.at[middle] >= u):
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
 cdef inline void insert(Side* side, double u, double rise, bint left) noexcept nogil:
-    cdef Py_ssize_t index = side.top, after
-    if side.top > side.bottom and (
-        side.at[side.top - 1] > u if left else side.at[side.top - 1] < u
-    ):
-        index = place(side, u, left)
-        after = side.top - index
-        memmove(&side.at[index + 1], &side.at[index], after * sizeof(double))
-        memmove(&side.rise[index + 1], &side.rise[index], after * sizeof(double))
-    side.at[index] = u
-    side.rise[index] = rise
+    """Put a kink where it belongs: left kinks rise towards the top, right kinks fall."""
+    cdef Kink* kinks = side.kinks
+    cdef Py_ssize_t index = side.top, low = side.bottom, high, middle
+    high = max(low, index - NEAR)
+    while index > high and (kinks[index - 1].at > u if left else kinks[index - 1].at < u):
+        kinks[index] = kinks[index - 1]
+        index -= 1
+    if index == high and index > low:
+        while low < high:
+            middle = (low + high) >> 1
+            if (kinks[middle].at <= u) if left else (kinks[middle].at >= u):
+                low = middle + 1
+            else:
+                high = middle
+        memmove(&kinks[low + 1], &kinks[low], (index - low) * sizeof(Kink))
+        index = low
+    kinks[index].at = u
+    kinks[index].rise = rise
     side.top += 1
 
 
@@ -60,8 +62,8 @@ cdef inline void apply(Side* side, double scale) noexcept nogil:
     cdef Py_ssize_t index
     cdef double over = 1.0 / scale
     for index in range(side.bottom, side.top):
-        side.at[index] = scale * side.at[index] + side.shift
-        side.rise[index] = side.rise[index] * over
+        side.kinks[index].at = scale * side.kinks[index].at + side.shift
+        side.kinks[index].rise = side.kinks[index].rise * over
     side.shift = 0.0
 
 
@@ -97,9 +99,11 @@ cdef void backward(
         a = decay[step]
         b = gain[step]
         # what lies beyond reach is left out: it changes no slope within
-        while left.bottom < left.top and scale * left.at[left.bottom] + left.shift <= low:
+        while left.bottom < left.top and scale * left.kinks[left.bottom].at + left.shift <= low:
             left.bottom += 1
-        while right.bottom < right.top and scale * right.at[right.bottom] + right.shift >= high:
+        while right.bottom < right.top and (
+            scale * right.kinks[right.bottom].at + right.shift >= high
+        ):
             right.bottom += 1
         # (1) the step's own cost
         between += first[step]
@@ -110,7 +114,7 @@ cdef void backward(
                 between += rise
             elif at < high and rise > 0:
                 if right.top > right.bottom and (
-                    at >= scale * right.at[right.top - 1] + right.shift
+                    at >= scale * right.kinks[right.top - 1].at + right.shift
                 ):
                     insert(right, (at - right.shift) * over, rise * scale, False)
                 else:
@@ -121,12 +125,12 @@ cdef void backward(
             cost = -(price[step] + own[step]) * rate[step * parts + part] / b
             while between > cost and left.top > left.bottom:
                 left.top -= 1
-                rise = left.rise[left.top] * over
-                at = left.at[left.top] + (left.shift - right.shift) * over
+                rise = left.kinks[left.top].rise * over
+                at = left.kinks[left.top].at + (left.shift - right.shift) * over
                 if rise > between - cost:
                     # the kink is parted: what is left of it will move, the rest stays
                     insert(right, at, (between - cost) * scale, False)
-                    left.rise[left.top] = (rise - (between - cost)) * scale
+                    left.kinks[left.top].rise = (rise - (between - cost)) * scale
                     left.top += 1
                     between = cost
                 else:
@@ -134,11 +138,11 @@ cdef void backward(
                     between -= rise
             while between < cost and right.top > right.bottom:
                 right.top -= 1
-                rise = right.rise[right.top] * over
-                at = right.at[right.top] + (right.shift - left.shift) * over
+                rise = right.kinks[right.top].rise * over
+                at = right.kinks[right.top].at + (right.shift - left.shift) * over
                 if rise > cost - between:
                     insert(left, at, (cost - between) * scale, True)
-                    right.rise[right.top] = (rise - (cost - between)) * scale
+                    right.kinks[right.top].rise = (rise - (cost - between)) * scale
                     right.top += 1
                     between = cost
                 else:
@@ -149,7 +153,7 @@ cdef void backward(
             elif left.top == left.bottom:
                 at = -INFINITY
             else:
-                at = scale * left.at[left.top - 1] + left.shift
+                at = scale * left.kinks[left.top - 1].at + left.shift
             target[step * parts + part] = at
             left.shift -= b * most[step * parts + part]
         # (4) as a function of the temperature before the step
@@ -209,10 +213,8 @@ def solve(
         if memory == NULL:
             with gil:
                 raise MemoryError("no memory for the value functions of stores")
-        left.at = memory
-        left.rise = memory + room
-        right.at = memory + 2 * room
-        right.rise = memory + 3 * room
+        left.kinks = <Kink*> memory
+        right.kinks = <Kink*> (memory + 2 * room)
         coldest = memory + 4 * room
         warmest = coldest + steps
         target = warmest + steps
