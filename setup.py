@@ -22,6 +22,7 @@ KERNELS = {
     "ridge_solve": WIDE,
     "store": EXACT,
     "onoff": EXACT,
+    "states": EXACT,
 }
 
 

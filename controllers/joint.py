@@ -24,6 +24,8 @@ from controllers.fallback import (
     thermostat_decision,
     to_schedule,
 )
+from controllers.heavy import Heavy
+from controllers.hygiene import due_of
 from controllers.linear import HighsPlanner
 from controllers.master import Master, Mixture, column_of
 from controllers.pricing import Pricing, column
@@ -31,6 +33,7 @@ from controllers.reading import battery_of, both_ways_of, prices_of
 from controllers.reasons import Prices, battery_reasons, home_reasons
 from controllers.simplified import followed, simplified
 from controllers.stacked import Stacked, stack
+from controllers.states import can_be_states
 from controllers.stores import can_be_stores, heat_values
 from controllers.switching import Switched, can_switch
 from ems.domain.errors import InvalidInputError
@@ -40,6 +43,8 @@ GAP = 1e-3
 """So near to the bound, relative to the objective, a plan is good enough."""
 FEW = 1500
 """So few homes times steps are planned faster as one linear programme."""
+FEWEST = 200
+"""So few, with a legionella cycle that is due, are worth a search of what is left of the time."""
 MAX_REPAIRS = 4
 ANSWERS = 10
 """Rounds after binaries were set."""
@@ -114,6 +119,8 @@ class JointPlanner:
         def left() -> float:
             return deadline_s - (self._clock() - begin)
 
+        if can_be_states(model) and (not few or due_of(model.tanks).size):
+            return self._heavy(model, left, begin)
         if few or not model.homes or not can_be_stores(model):
             first = None if few or not model.homes else self._first(model, left)
             if first is None or first.prices is None:
@@ -130,6 +137,27 @@ class JointPlanner:
         if search.best.prices is None:
             return fallback_schedule(problem)
         return self._told(model, search.best, search.best.prices, search.bound_gbp, begin)
+
+    def _heavy(self, model: Stacked, left: Callable[[], float], begin: float) -> Schedule:
+        """Plan homes with tanks or heavy parts."""
+        heavy = Heavy(model, left, self._threads)
+        heavy.run(self._gap)
+        if heavy.prices is None:
+            return fallback_schedule(model.problem)
+        best = _Plan(heavy.decision, evaluate(model, heavy.decision), heavy.prices)
+        told = self._told(model, best, heavy.prices, heavy.bound_gbp, begin)
+        if told.status == "optimal" or model.homes * model.steps > FEWEST or left() <= 0:
+            return told
+        whole = HighsPlanner(self._zone, clock=self._clock).plan(model.problem, left())
+        better = min(told, whole, key=lambda each: each.objective_gbp)
+        bound_gbp = min(max(told.bound_gbp, whole.bound_gbp), better.objective_gbp)
+        proven = better.objective_gbp - bound_gbp <= GAP * max(abs(better.objective_gbp), 1.0)
+        return replace(
+            better,
+            bound_gbp=bound_gbp,
+            status="optimal" if proven else "feasible",
+            solve_s=self._clock() - begin,
+        )
 
     def _first(self, model: Stacked, left: Callable[[], float]) -> _Plan | None:
         """Return a plan of homes that are no single stores, by way of ones that are."""

@@ -1,0 +1,239 @@
+"""Prices and answers for blocks whose homes have tanks or heavy parts.
+
+As :mod:`controllers.pricing` does for single stores, with three differences. The first prices and
+paths come from the same block as single stores (:mod:`controllers.simplified`). Homes answer as
+nearly as asked for and each with a bound of its own (:mod:`ext.states`); the block's bound is made
+of those. A legionella cycle that is due is held in a window chosen at the prices, and once more
+at better ones; the bound counts the cheapest of all windows (:mod:`controllers.hygiene`).
+docs/decomposition.md has the maths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from controllers.evaluation import HYGIENE_GBP, Decision, evaluate
+from controllers.fallback import crude_bound_gbp, thermostat_decision
+from controllers.hygiene import chosen, due_of, least_gbp, open_band
+from controllers.master import Column, Master, Mixture
+from controllers.pricing import Pricing
+from controllers.reading import battery_of, both_ways_of, prices_of
+from controllers.reasons import Prices
+from controllers.simplified import followed, simplified
+from controllers.stacked import Stacked, stack
+from controllers.states import Told, ask, fixed_gbp, joined, makes_of, parted, rooms_alone
+from controllers.stores import heat_values
+from ems.domain.forecasts import FloatArray
+
+KEEP = 0.8
+"""Weight of the best prices so far: the first are good."""
+FADE = 0.5
+"""That weight fades so as long as answers bring the master nothing new."""
+NEAR = 0.1
+"""Share of the gap that answers may be short of their bounds, in sum."""
+ROUGH = 5.0
+"""So much more in the first rounds."""
+ROUNDS = 60
+NOTHING = 1e-9
+
+
+class Heavy:
+    """One block on its way to a plan: ``decision`` and ``bound_gbp`` hold at any time.
+
+    Parameters
+    ----------
+    model
+        The block; `controllers.states.can_be_states` of it.
+    left
+        Seconds until the deadline.
+    threads
+        That the kernels may use; all cores where left out.
+
+    Attributes
+    ----------
+    decision
+        The best plan so far; own thermostats at first.
+    prices
+        Of the newest mixture; ``None`` where time was up before any.
+    bound_gbp
+        No plan costs less.
+    """
+
+    def __init__(self, model: Stacked, left: Callable[[], float], threads: int | None) -> None:
+        self._model = model
+        self._left = left
+        self._threads = threads
+        self._fixed = fixed_gbp(model)
+        self.decision = thermostat_decision(model)
+        self.prices: Prices | None = None
+        self.bound_gbp = crude_bound_gbp(model)
+        self._objective_gbp = evaluate(model, self.decision).objective_gbp
+        self._told: Told | None = None
+
+    def run(self, gap: float) -> None:
+        """Improve the plan until it is within ``gap`` of the bound or time is up."""
+        model = self._model
+        simple = stack(simplified(model.problem))
+        first = Pricing(simple, self._left, self._threads)
+        mixture = first.run(gap)
+        if mixture is None:
+            return
+        heat = np.minimum(first.master.mixed(mixture), simple.heat_max_kw)
+        battery, _ = battery_of(simple, first.master.programme, mixture.columns)
+        decision = followed(model, simple, Decision(heat, battery))
+        self._heat = joined(model, decision)
+        self._pattern = first.master.pattern
+        prices = prices_of(simple, first.master.programme, mixture.columns, mixture.row_duals)
+        worth = heat_values(simple, heat, simple.rooms(heat), prices.homes)
+        self._keep(decision, replace(prices, heat=worth))
+        self._center = first.tried[-1] * model.dt_h
+        self._center_gbp = -np.inf
+        self._near_gbp = NEAR * gap * max(abs(self._objective_gbp), 1.0) / model.homes
+        due = due_of(model.tanks)
+        self._band, self._missed = open_band(model.tanks), 0.0
+        if self._left() <= 0:
+            return
+        self._makes = makes_of(model, self._band)
+        told = self._ask(self._center, ROUGH * self._near_gbp)
+        if due.size:
+            self._choose(told)
+        self._rounds(gap)
+        if due.size and self._left() > 0 and self._told is not None:
+            before = self._windows
+            self._choose(self._told)
+            if self._windows != before:
+                self._rounds(gap)
+        if due.size and self._left() > 0:
+            self._prove()
+
+    def _choose(self, told: Told) -> None:
+        """Choose the windows of cycles that are due, at the prices that were answered."""
+        model = self._model
+        self._windows, self._band = chosen(model, self._paid(self._center), told.squeeze_gbp)
+        self._missed = HYGIENE_GBP * sum(each is None for each in self._windows.values())
+
+    def _paid(self, price: FloatArray) -> FloatArray:
+        own = np.zeros((self._model.homes, self._model.steps))
+        for make in self._makes:
+            own[make.rows] = make.homes.own
+        return price[self._pattern] + own
+
+    def _rounds(self, gap: float) -> None:
+        """Let homes answer to the master's prices until the mixture is good enough."""
+        model = self._model
+        self._makes = makes_of(model, self._band)
+        master = Master(model)
+        fixed = self._fixed + self._missed
+        if self._left() <= 0:
+            return
+        self._center_gbp = master.block_gbp(self._center, self._left())
+        price, block_gbp = self._center, self._center_gbp
+        mixture: Mixture | None = None
+        best_gbp, rough, weight = -np.inf, ROUGH, KEEP
+        columns: list[Column] = []
+        self._told = None
+        for _ in range(ROUNDS):
+            if self._left() <= 0:
+                break
+            told = self._ask(price, rough * self._near_gbp)
+            bound = block_gbp + float(told.bound_gbp.sum()) + fixed
+            if bound > best_gbp:
+                best_gbp, self._told = bound, told
+                self._center, self._center_gbp = price, block_gbp
+                if not due_of(model.tanks).size:
+                    self.bound_gbp = max(self.bound_gbp, bound)
+            if mixture is not None:
+                apart = (mixture.objective_gbp + fixed - best_gbp) / max(
+                    abs(mixture.objective_gbp + fixed), 1.0
+                )
+                if apart <= gap:
+                    break
+                rough = 1.0 if apart < ROUGH * gap else ROUGH
+            columns.append(Column(told.heat_kw, told.power_kw, told.cost_gbp))
+            master.add(columns[-1])
+            newer = master.solve(self._left()) if self._left() > 0 else None
+            if newer is None:
+                break
+            moved = mixture is None or newer.objective_gbp < mixture.objective_gbp - NOTHING * max(
+                abs(mixture.objective_gbp), 1.0
+            )
+            weight = KEEP if moved else weight * FADE
+            mixture = newer
+            price = weight * self._center + (1.0 - weight) * mixture.price
+            block_gbp = weight * self._center_gbp + (1.0 - weight) * mixture.block_gbp
+        if mixture is not None:
+            self._take(master, mixture)
+            self._repair(master, mixture, columns)
+
+    def _ask(self, price: FloatArray, near_gbp: float) -> Told:
+        told = ask(
+            self._model,
+            self._makes,
+            price,
+            self._heat,
+            near_gbp,
+            pattern=self._pattern,
+            threads=self._threads,
+        )
+        self._heat = told.heat_kw
+        return told
+
+    def _take(self, master: Master, mixture: Mixture) -> None:
+        """Keep what homes do together in a mixture, with the battery that it has."""
+        model = self._model
+        battery, _ = battery_of(model, master.programme, mixture.columns)
+        decision = parted(model, self._band, master.mixed(mixture), battery)
+        prices = prices_of(model, master.programme, mixture.columns, mixture.row_duals)
+        if self._told is not None:
+            prices = replace(prices, heat=self._told.spares_gbp / model.dt_h)
+        self._keep(decision, prices)
+
+    def _keep(self, decision: Decision, prices: Prices) -> None:
+        """Keep a plan where it is the best one so far, and the newest prices."""
+        objective = evaluate(self._model, decision).objective_gbp
+        self.prices = prices
+        if objective < self._objective_gbp:
+            self.decision, self._objective_gbp = decision, objective
+
+    def _repair(self, master: Master, mixture: Mixture, columns: list[Column]) -> None:
+        """Forbid two things at once where they occur: in those steps by binaries."""
+        _, exclusive = battery_of(self._model, master.programme, mixture.columns)
+        one_way = both_ways_of(master.programme, mixture.columns)
+        if self._left() <= 0 or not (exclusive.size or one_way.size):
+            return
+        strict = Master(self._model, one_way=one_way, exclusive=exclusive)
+        for column in columns:
+            strict.add(column)
+        searched = strict.solve(self._left())
+        fixed = None if searched is None else strict.solve(1.0, fix=searched.columns)
+        if fixed is not None:
+            self._take(strict, fixed)
+
+    def _prove(self) -> None:
+        """Prove a bound that counts the cheapest window of each cycle that is due."""
+        model, tanks = self._model, self._model.tanks
+        held = self._band
+        self._makes = makes_of(model, open_band(tanks))
+        told = self._ask(self._center, self._near_gbp)
+        least = told.bound_gbp
+        self.bound_gbp = max(self.bound_gbp, self._center_gbp + float(least.sum()) + self._fixed)
+        paid = self._paid(self._center)
+        due = due_of(tanks)
+        rows = tanks.rows[due].astype(np.intp)
+        rooms = rooms_alone(
+            model, rows, paid, told.squeeze_gbp, self._heat, self._near_gbp, self._threads
+        )
+        proven = least.copy()
+        for place, tank in enumerate(due):
+            if self._left() <= 0:
+                break
+            home = int(rows[place])
+            squeeze = told.squeeze_gbp[home]
+            whole = rooms[place] - float(squeeze.sum())
+            whole += least_gbp(model, int(tank), paid[home], squeeze)
+            proven[home] = max(proven[home], whole)
+        self.bound_gbp = max(self.bound_gbp, self._center_gbp + float(proven.sum()) + self._fixed)
+        self._band = held
