@@ -149,6 +149,12 @@ def test_without_a_plan_from_before_the_reference_is_kept() -> None:
     blind = replace(target(an_event(), limit_w=20e3), before=None)
     imported_w = 10e3 + 300.0 * len(HOMES)
     assert battery_w(blind) == pytest.approx(20e3 - imported_w)
+    raised = replace(target(an_event(direction=Direction.UP), limit_w=40e3), before=None)
+    assert battery_w(raised) == pytest.approx(40e3 - imported_w)
+    for one, sign in ((blind, -1.0), (raised, 1.0)):
+        (kept,) = keeping(BLOCK, [one], seen(), NOW)
+        change_w = kept.ask.battery_w - kept.ask.without_w
+        assert change_w == pytest.approx(sign * 10e3), "the promise and the margin, no more"
 
 
 @given(

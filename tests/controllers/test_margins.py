@@ -22,6 +22,9 @@ def test_a_colder_night_lifts_the_floor_by_what_the_room_would_lose():
     margin = floor_margin_k(floor, outdoor, np.array([0.0, 2.0, 3.0]), **HOME)
     # Two hours of a time constant of 33 h: 5.8 % of two, and of three, kelvin.
     assert margin == pytest.approx([0.0, 0.1165, 0.1747], abs=1e-3)
+    # 14 K inside above outside; 180 instead of 150 W/K take 6.95 % of it instead of 5.82 %.
+    lossy = floor_margin_k(floor, outdoor, np.zeros(3), **{**HOME, "loss_sd": 30.0})
+    assert lossy == pytest.approx(np.full(3, 0.157), abs=1e-3)
     unsure = floor_margin_k(floor, outdoor, np.full(3, 2.0), **{**HOME, "loss_sd": 30.0})
     alone = floor_margin_k(floor, outdoor, np.zeros(3), **{**HOME, "loss_sd": 30.0})
     assert np.all(unsure < alone + margin[1])
