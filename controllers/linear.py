@@ -47,8 +47,13 @@ OPTIONS: dict[str, bool | float | str] = {
 }
 """Solver options. The model is small and tight and a plan is at hand before any binary is
 added, so presolve and the search for first solutions cost more than they give."""
-SEARCH: dict[str, bool | float | str] = {"output_flag": False, "mip_rel_gap": 1e-4}
-"""Options where homes have discrete parts: there HiGHS's own search and presolve are worth it."""
+SEARCH: dict[str, bool | float | str] = {
+    "output_flag": False,
+    "mip_rel_gap": 1e-4,
+    "mip_heuristic_run_feasibility_jump": False,
+}
+"""Options where homes have discrete parts: there HiGHS's own search and presolve are worth it, but
+for a heuristic that looks at no clock and finds a first solution, which is given."""
 MAX_ROUNDS = 3
 """How often binaries are added."""
 
@@ -179,6 +184,7 @@ class _Search:
         self._model = model
         self._time = time
         self._threads = threads
+        self._relaxed_s = 0.0
 
     def best(self) -> _Best | None:
         """Return the best plan; ``None`` where time ran out before any."""
@@ -187,6 +193,7 @@ class _Search:
         relaxed = self._run(programme, integral=False)
         if relaxed.status != HighsModelStatus.kOptimal:
             return None
+        self._relaxed_s = relaxed.seconds
         discrete = bool(programme.binaries.size)
         decision, at_once = decision_of(model, programme, relaxed.columns)
         if discrete:
@@ -269,9 +276,10 @@ class _Search:
     ) -> Solution:
         """Solve; with ``fix``, as a linear programme whose binaries stand where they were.
 
-        Nothing is begun after the deadline.
+        Nothing is begun after the deadline. With ``start``, HiGHS first solves a linear programme
+        that its limit does not count; it takes about as long as the relaxation took.
         """
-        left = self._time.left
+        left = self._time.left - (0.0 if start is None else self._relaxed_s)
         if left <= 0:
             return NOTHING
         solution = run(
