@@ -202,7 +202,7 @@ class _CaseRun:
         seconds: dict[Controller, float] = {}
         state, past, simulation = self._history()
         runs: dict[Controller, Measured] = {}
-        clock = time.perf_counter()
+        clock = time.process_time()
         with self._store() as watched:
             watched.take_over(past)
             given = self.estate, self.parameters, state, window
@@ -215,17 +215,17 @@ class _CaseRun:
                     progress=self._parts.part("thermostats"),
                 )
             )
-            seconds[Controller.THERMOSTAT] = time.perf_counter() - clock
+            seconds[Controller.THERMOSTAT] = time.process_time() - clock
             frontier = {0.0: runs[Controller.THERMOSTAT]}
             tell = self._parts.part("frontier")
             for number, shift_k in enumerate(SHIFTS_K):
                 tell(number / len(SHIFTS_K))
                 frontier[shift_k] = asyncio.run(run_thermostats(*given, shift_k=shift_k))
             if Controller.TIME_OF_USE in setting.controllers:
-                clock = time.perf_counter()
+                clock = time.process_time()
                 tell = self._parts.part(Controller.TIME_OF_USE.value)
                 runs[Controller.TIME_OF_USE] = asyncio.run(timers(*given, progress=tell))
-                seconds[Controller.TIME_OF_USE] = time.perf_counter() - clock
+                seconds[Controller.TIME_OF_USE] = time.process_time() - clock
             credits_gbp = self._controlled(state, past, watched, runs, seconds)
         past.close()
         return Evidence(
@@ -285,11 +285,11 @@ class _CaseRun:
             return credits_gbp
         foreseen: list[Issues] = []
         if any(one is not Controller.PERFECT_FORESIGHT for one in wanted):
-            clock = time.perf_counter()
+            clock = time.process_time()
             foreseen = [self._loads(), self._others(watched)]
-            shared = (time.perf_counter() - clock) / max(len(wanted), 1)
+            shared = (time.process_time() - clock) / max(len(wanted), 1)
         for controller in wanted:
-            clock = time.perf_counter()
+            clock = time.process_time()
             perfect = controller is Controller.PERFECT_FORESIGHT
             heating = controller is not Controller.BATTERY_ONLY
             issued = [self._truth(watched)] if perfect else foreseen
@@ -314,7 +314,7 @@ class _CaseRun:
                 runs[controller] = asyncio.run(run.run(self.window, tell))
                 if controller is Controller.PLANNED:
                     credits_gbp = run.credits_gbp()
-            seconds[controller] = time.perf_counter() - clock + (0.0 if perfect else shared)
+            seconds[controller] = time.process_time() - clock + (0.0 if perfect else shared)
         return credits_gbp
 
     def _household(self) -> pd.DataFrame:

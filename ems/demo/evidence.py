@@ -77,7 +77,7 @@ class Evidence:
         What forecasts of weather were: ``issued with error``, ``real pair`` or
         ``perfect weather``.
     seconds
-        What each run took [s of wall time].
+        What each run took, with its part of what runs share [s of processor time].
     """
 
     seed: int
