@@ -369,6 +369,10 @@ class ControlRules:
     peak_gbp_per_kw_month: float = 0.0
     carbon_gbp_per_t: float = 0.0
     ahead_credit_pct: float = 25.0
+    fairness_strength: float = 1.0
+    fairness_vulnerable_share: float = 0.5
+    event_tenants_pct: float = 50.0
+    event_payment_rule: str = "equal"
     away_c: float = 14.0
     warmest_c: float = 25.0
     touch_hold_s: float = 14400.0

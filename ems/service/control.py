@@ -9,9 +9,11 @@ from pathlib import Path
 
 import structlog
 
+from controllers.explaining import explaining
 from drivers import open_bus
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Estate
+from ems.domain.plans import Planner
 from ems.domain.ports import FieldBus, LogEntry, Store
 from ems.domain.time import Clock
 from ems.service.alarm_job import control_alarms
@@ -19,6 +21,7 @@ from ems.service.commanding import release_all
 from ems.service.crediting import Crediting
 from ems.service.dispatching import Dispatcher
 from ems.service.events import open_desk
+from ems.service.fairness import FairnessBook
 from ems.service.fits import BackgroundFits, Fits
 from ems.service.forecasting_job import ForecastJob
 from ems.service.guard import CONTROL
@@ -99,6 +102,8 @@ class Control:
         Keeps what devices refuse; ``None`` where that is forgotten at the end.
     fits
         Where household load is learnt; ``None`` forecasts it by habits alone.
+    planner
+        Turns a problem into a plan; ``None``: the joint planner, reasons unchecked.
     """
 
     def __init__(
@@ -111,6 +116,7 @@ class Control:
         ledger: WriteLedger | None = None,
         holes: HoleLedger | None = None,
         fits: Fits | None = None,
+        planner: Planner | None = None,
     ) -> None:
         self._ledger = ledger
         self._holes = holes
@@ -122,14 +128,17 @@ class Control:
         self._forecasts = ForecastJob(estate, store, weather, fits)
         self.charge = InCharge(estate, store)
         self.events = open_desk(estate, store)
+        self.fairness = FairnessBook(estate, store)
         self._plans = PlanJob(
             estate,
             store,
             self.image,
+            planner=planner,
             wishes=self.charge.wishes,
             blocks=self.charge.block,
             events=self.events.in_force,
             apart=self.events.away,
+            sparing=self.fairness.spared,
         )
         self._credits = Crediting(estate, store)
         self._planning = asyncio.Lock()
@@ -155,6 +164,8 @@ class Control:
         """Roll up half-hours that have closed."""
         await asyncio.to_thread(self._store.roll_up, now)
         await asyncio.to_thread(self._credits.run, now)
+        for event_id in await asyncio.to_thread(self.fairness.run, now):
+            log.info("fairness_entered", event_id=event_id)
 
     async def plan(self, now: datetime) -> None:
         """Forecast, then plan every block."""
@@ -284,6 +295,7 @@ async def run_control(estate: Estate, store: Store, clock: Clock, state_dir: Pat
             ledger=ledger,
             holes=holes,
             fits=BackgroundFits(),
+            planner=explaining(estate),
         )
         alarms = control_alarms(estate, store, control.image, state_dir, control.charge.wishes)
         scheduler = schedule([*control.jobs(), alarms], clock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import structlog
@@ -18,6 +18,7 @@ from controllers.events import (
     with_promises,
     with_recovery,
 )
+from controllers.fairness import Spared, expected_homes, plan_sparing
 from controllers.joint import JointPlanner
 from controllers.problem import build_problem
 from ems.domain.estate import Block, Estate
@@ -28,6 +29,7 @@ from ems.domain.ports import LogEntry, Store
 from ems.domain.time import HALF_HOUR, HALF_HOUR_S, floor_to
 from ems.domain.wishes import Wish
 from ems.flex.doubt import Doubt
+from ems.service.fairness import AFTER, PREPARES, no_sparing
 from ems.service.foresight import doubt_of, foresee
 from ems.service.image import ProcessImage
 from ems.service.standing import CarbonFile, peaks_so_far
@@ -51,8 +53,8 @@ Events = Callable[[datetime], Sequence[FlexEvent]]
 Apart = Callable[[datetime, str], Collection[str]]
 """Tells which homes an event, by its id, must not touch: opted out of it, or held."""
 
-PREPARES = timedelta(hours=3)
-"""So long before an event its preparation begins: what would be without it is kept then."""
+Sparing = Callable[[Sequence[FlexEvent]], Spared]
+"""Tells how far each event is to spare homes that carried more than their share."""
 
 
 def no_events(now: datetime) -> Sequence[FlexEvent]:
@@ -94,6 +96,8 @@ class PlanJob:
         Returns blocks as they are to be planned now.
     events, apart
         Events in force, and the homes that each must not touch.
+    sparing
+        How far events are to spare homes that carried more than their share.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class PlanJob:
         blocks: Blocks = as_configured,
         events: Events = no_events,
         apart: Apart = none_apart,
+        sparing: Sparing = no_sparing,
     ) -> None:
         self._estate = estate
         self._store = store
@@ -116,6 +121,7 @@ class PlanJob:
         self._blocks = blocks
         self._events = events
         self._apart = apart
+        self._sparing = sparing
         self._carbon = CarbonFile(estate.sources.carbon)
         self._planned_for: dict[str, tuple[object, ...]] = {}
 
@@ -197,6 +203,17 @@ class PlanJob:
             share = fresh.homes / max(len(block.dwellings), 1)
             kept[event.id] = carried_over(_doubted(fresh, doubt, share), shaped)
             self._store.keep(kept[event.id], key=event.id, subject=block.id, at=now)
+            would = expected_homes(
+                event.id,
+                block,
+                problem,
+                plain,
+                zone=self._estate.zone,
+                rules=self._estate.control,
+                first=event.request.start - PREPARES,
+                last=event.request.end + AFTER,
+            )
+            self._store.keep(would, key=event.id, subject=block.id, at=now)
         return kept
 
     def _plan(self, block: Block, now: datetime, all_events: Sequence[FlexEvent]) -> Schedule:
@@ -229,7 +246,11 @@ class PlanJob:
             before = self._before(block, problem, events, now)
             problem = with_promises(problem, events, before)
             problem = with_recovery(problem, events, before, rules)
-        schedule = replace(self._planner.plan(problem, DEADLINE_S), tightening=learnt)
+            spared = self._sparing(events)
+            schedule = plan_sparing(self._planner, problem, events, spared, DEADLINE_S)
+        else:
+            schedule = self._planner.plan(problem, DEADLINE_S)
+        schedule = replace(schedule, tightening=learnt)
         if not events:
             foresee(self._store, problem, schedule)
         self._store.add_schedule(schedule)

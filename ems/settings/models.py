@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag
 
 from ems.domain.estate import ControlRules
+from ems.domain.fairness import PaymentRule
 from ems.settings.aggregators import AggregatorSection
 from ems.settings.alarms import AlarmsSection
 from ems.settings.block_models import BlockSection, HeatPumpSection
@@ -149,6 +150,22 @@ class ControlSection(Section):
     ahead_credit_pct: Percent = Field(
         _RULES.ahead_credit_pct,
         description="Share of a tenant's rate credited for heating ahead that saves others money.",
+    )
+    fairness_strength: Annotated[float, Between("times", 0, 10)] = Field(
+        _RULES.fairness_strength,
+        description="How far turn-downs spare a home that bore twice its share; 0 spares nobody.",
+    )
+    fairness_vulnerable_share: Annotated[float, Between("share", 0, 1)] = Field(
+        _RULES.fairness_vulnerable_share,
+        description="Share of events of a home with a vulnerability marker; others have 1.",
+    )
+    event_tenants_pct: Percent = Field(
+        _RULES.event_tenants_pct,
+        description="Part of what events are paid that goes to the homes that took part.",
+    )
+    event_payment_rule: Annotated[str, Choice(tuple(PaymentRule))] = Field(
+        _RULES.event_payment_rule,
+        description="How homes divide it: equally by time, or by the burden each bore.",
     )
     event_least_kw: Annotated[float, Between("kW", 0.1, 100)] = Field(
         _RULES.event_least_kw,
