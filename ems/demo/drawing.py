@@ -27,6 +27,7 @@ class Line:
     dots: bool = False
     labels: Sequence[str] = ()
     labels_below: bool = False
+    thick: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,39 +62,52 @@ class Chart:
 
 
 @dataclass(slots=True)
-class _Canvas:
+class Canvas:
+    """A drawing under way: ``x`` and ``y`` are the values at its margins, sizes in pixels."""
+
     width: float
     height: float
     x: tuple[float, float]
     y: tuple[float, float]
+    left: float = LEFT
     parts: list[str] = field(default_factory=list)
 
     def at_x(self, value: float) -> float:
+        """Return where a value lies across."""
         span = self.x[1] - self.x[0] or 1.0
-        return LEFT + (value - self.x[0]) / span * (self.width - LEFT - RIGHT)
+        return self.left + (value - self.x[0]) / span * (self.width - self.left - RIGHT)
 
     def at_y(self, value: float) -> float:
+        """Return where a value lies down."""
         span = self.y[1] - self.y[0] or 1.0
         return self.height - BOTTOM - (value - self.y[0]) / span * (self.height - TOP - BOTTOM)
 
     def rule(self, x1: float, y1: float, x2: float, y2: float, colour: str = GRID) -> None:
+        """Draw a straight line."""
         self.parts.append(
             f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
         )
 
     def text(self, x: float, y: float, text: str, anchor: str = "middle") -> None:
+        """Write a text, its baseline at ``y``."""
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="13" '
             f'fill="{QUIET}">{escape(text)}</text>'
         )
 
     def rect(self, x1: float, x2: float, y1: float, y2: float, colour: str) -> None:
+        """Fill a rectangle."""
         self.parts.append(
             f'<rect x="{x1:.1f}" y="{y1:.1f}" width="{max(x2 - x1, 0.5):.1f}" '
             f'height="{max(y2 - y1, 0.5):.1f}" fill="{colour}"/>'
         )
 
+    def dot(self, x: float, y: float, radius: float, colour: str) -> None:
+        """Fill a circle."""
+        self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{colour}"/>')
+
     def svg(self, title: str) -> str:
+        """Return the drawing as SVG text, with a title to be read out."""
         return (
             f'<svg role="img" aria-label="{escape(title, quote=True)}" '
             f'viewBox="0 0 {self.width:.0f} {self.height:.0f}" '
@@ -121,7 +135,7 @@ def draw(chart: Chart, width: float, height: float = 260.0) -> str:
     values = [value for line in chart.lines for value in line.y] + ([0.0] if chart.zero else [])
     across = [value for line in chart.lines for value in line.x]
     ticks = nice_ticks(min(values), max(values))
-    canvas = _Canvas(width, height, (min(across), max(across)), (ticks[0], ticks[-1]))
+    canvas = Canvas(width, height, (min(across), max(across)), (ticks[0], ticks[-1]))
     for start, end in chart.shaded:
         canvas.rect(canvas.at_x(start), canvas.at_x(end), TOP, height - BOTTOM, SHADE)
     for tick in ticks:
@@ -137,17 +151,18 @@ def draw(chart: Chart, width: float, height: float = 260.0) -> str:
     return canvas.svg(f"{chart.title} [{chart.unit}]")
 
 
-def _curve(canvas: _Canvas, line: Line) -> None:
+def _curve(canvas: Canvas, line: Line) -> None:
     points = [(canvas.at_x(x), canvas.at_y(y)) for x, y in zip(line.x, line.y, strict=True)]
     if len(points) > 1:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         dash = f' stroke-dasharray="{line.dash}"' if line.dash else ""
         canvas.parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{line.colour}" stroke-width="2"{dash}/>'
+            f'<polyline points="{path}" fill="none" stroke="{line.colour}" '
+            f'stroke-width="{line.thick:g}"{dash}/>'
         )
     if line.dots:
         for x, y in points:
-            canvas.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{line.colour}"/>')
+            canvas.dot(x, y, 4, line.colour)
     for (x, y), label in zip(points, line.labels, strict=False):
         right = x > canvas.width - 120
         lower = 18 if line.labels_below else -7
@@ -168,7 +183,7 @@ def bars(
     height = TOP + BOTTOM + row * len(values)
     numbers = [value for _, value in values] + [0.0, limit]
     ticks = nice_ticks(min(numbers), max(numbers), 4 if width < 500 else 8)
-    canvas = _Canvas(width, height, (ticks[0], ticks[-1]), (0.0, 1.0))
+    canvas = Canvas(width, height, (ticks[0], ticks[-1]), (0.0, 1.0))
     for tick in ticks:
         place = canvas.at_x(tick)
         canvas.rule(place, TOP, place, height - BOTTOM)

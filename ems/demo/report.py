@@ -73,7 +73,7 @@ def page(estate: Estate, figures: Figures) -> str:
         conditions=_conditions(figures),
         names=list(NAMES.values()),
         totals=[
-            [name, *(_number(runs[run][key], digits) for run in NAMES)]
+            [name, *(shown(runs[run][key], digits) for run in NAMES)]
             for name, key, digits in TOTALS
         ],
         payers=_payers(runs),
@@ -92,7 +92,8 @@ def _local(estate: Estate, stamp: str) -> str:
     return f"{datetime.fromisoformat(stamp).astimezone(estate.zone):%-d %B %Y %H:%M}"
 
 
-def _number(value: float, digits: int) -> str:
+def shown(value: float, digits: int) -> str:
+    """Return a number of so many decimals, thousands apart, with a true minus sign."""
     # Rounded first: what rounds to nothing has no sign.
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
 
@@ -171,9 +172,9 @@ def _payers(runs: Figures) -> list[list[str]]:
             ("landlord_gbp", "landlord"),
             ("cost_gbp", "in sum"),
         ):
-            cells = [_number(runs[run]["blocks"][number][key], 2) for run in NAMES]
+            cells = [shown(runs[run]["blocks"][number][key], 2) for run in NAMES]
             rows.append([f"{block['name']}, {what}", *cells])
-    cells = [_number(runs[run]["cost_gbp"], 2) for run in NAMES]
+    cells = [shown(runs[run]["cost_gbp"], 2) for run in NAMES]
     rows.append(["Estate", *cells])
     return rows
 
@@ -212,7 +213,7 @@ def _plots(estate: Estate, figures: Figures) -> list[dict[str, Any]]:
         chart = Chart(title, unit, lines(pick), ticks, _shaded(hours, rates), zero=zero)
         few = ticks[:: 1 + len(ticks) // 5]
         thin = Chart(title, unit, lines(pick), few, chart.shaded, zero=zero)
-        return _both(chart, thin, WIDE_PX)
+        return both(chart, thin, WIDE_PX)
 
     plots: list[dict[str, Any]] = []
     for block in estate.blocks:
@@ -234,11 +235,12 @@ def _plots(estate: Estate, figures: Figures) -> list[dict[str, Any]]:
     ]
     price_chart = Chart("Price of the landlord's electricity", "p/kWh", price, ticks, zero=True)
     thin = Chart(price_chart.title, "p/kWh", price, ticks[:: 1 + len(ticks) // 5], zero=True)
-    plots.append(_both(price_chart, thin, WIDE_PX))
+    plots.append(both(price_chart, thin, WIDE_PX))
     return plots
 
 
-def _both(chart: Chart, thin: Chart, width: float) -> dict[str, Any]:
+def both(chart: Chart, thin: Chart, width: float) -> dict[str, Any]:
+    """Return a chart drawn ``width`` wide, and ``thin`` drawn for a narrow screen."""
     return {
         "title": chart.title,
         "unit": chart.unit,
@@ -295,7 +297,7 @@ def _frontier(figures: Figures) -> dict[str, Any]:
     chart = Chart(
         "Whole cost against missing warmth", "£", lines, ticks, x_unit="K·h below schedule"
     )
-    return _both(chart, chart, FULL_PX)
+    return both(chart, chart, FULL_PX)
 
 
 def _frontier_note(figures: Figures) -> str:
@@ -350,6 +352,6 @@ def _homes(runs: Figures) -> list[list[str]]:
             ("mean_indoor_c", 1),
             ("compressor_starts", 0),
         ):
-            row += [_number(own[key], digits), _number(planned[key], digits)]
+            row += [shown(own[key], digits), shown(planned[key], digits)]
         rows.append(row)
     return rows

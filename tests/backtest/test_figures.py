@@ -8,11 +8,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ems.backtest.drawing import Row, Spot, intervals, plane, strips
 from ems.backtest.figures import campaign_figures, case_figures, weeks_of
+from ems.backtest.report import write_campaign
+from ems.backtest.words import less
 from ems.demo.evidence import Controller, Evidence
 from ems.demo.figures import figures
 from ems.demo.metering import WARMTH, Measured, Stored, Window
@@ -168,3 +174,96 @@ def test_carbon_says_which_half_hours_it_leaves_out(found: dict[str, Any]) -> No
     # The file lacks five half-hours of 26 January.
     missing = [case["half_hours_without_carbon"] for case in found["cases"]]
     assert missing == [5, 5, 0, 0]
+
+
+def test_the_page_stands_alone_and_says_what_the_figures_say(
+    found: dict[str, Any], tmp_path: Path
+) -> None:
+    as_html, as_json = write_campaign(tmp_path / "out", found)
+    assert json.loads(as_json.read_text(encoding="utf-8")) == found
+    page = as_html.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    for fetched in ("<script", "<link", "http://", "https://", "url(", "@import", "src="):
+        assert fetched not in page
+    # The first heading is for those who pay; the promise that is missed is said there.
+    assert page.index("What it is worth") < page.index("Missed: at least 85 % of perfect foresight")
+    assert "4 of 6 cases are in. What follows is provisional." in page
+    saved = found["groups"][0]["reductions"]["planned"]["cost"]["share"]
+    low, high = (f"{100 * saved[end]:.1f}" for end in ("low", "high"))
+    assert (
+        f"planning cost {100 * saved['value']:.1f} % less (95 % interval {low} to {high})" in page
+    )
+    for said in ("weather: issued with error", "two-node", "trial", "36 days before each window"):
+        assert said in page
+    for plot in ("Cost against missing warmth", "by window", "Missing warmth", "mean room"):
+        assert f'aria-label="{plot}' in page or plot in page
+
+
+def test_a_page_can_be_made_of_what_is_there(
+    estate: Estate, cases: list[Evidence], tmp_path: Path
+) -> None:
+    hours = a_case(JANUARY, 1, timedelta(hours=5))
+    own = replace(hours, runs={Controller.THERMOSTAT: hours.runs[Controller.THERMOSTAT]})
+    blind = {
+        name: run for name, run in cases[0].runs.items() if name is not Controller.PERFECT_FORESIGHT
+    }
+    told = [
+        ([], 3, "No case is in yet."),
+        ([own], 3, "there is nothing to compare"),
+        ([hours], 3, "no interval: too few weeks"),
+        ([replace(cases[0], runs=blind)], 1, "Kept: never more degree-hours under 18 °C"),
+        ([cases[0], replace(cases[0], tariff="agile")], 2, "Cases of different kinds"),
+    ]
+    for at, (some, expected, said) in enumerate(told):
+        found = campaign_figures(lambda _: estate, some, expected=expected)
+        as_html, _ = write_campaign(tmp_path / str(at), found)
+        page = as_html.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+        assert said in page
+        assert ("Not complete." in page) == (expected > len(some))
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ((0.042, 0.031, 0.052), "4.2 % less (95 % interval 3.1 to 5.2)"),
+        ((-0.042, -0.052, -0.031), "4.2 % more (95 % interval 3.1 to 5.2)"),
+        ((0.01, -0.02, 0.04), "1.0 % less (95 % interval −2.0 to 4.0, which could be chance)"),
+        ((-0.01, -0.04, 0.02), "1.0 % more (95 % interval −2.0 to 4.0, which could be chance)"),
+        ((0.01, None, None), "1.0 % less (no interval: too few weeks)"),
+    ],
+)
+def test_more_and_less_are_told_apart_and_chance_is_named(
+    found: tuple[float, float | None, float | None], said: str
+) -> None:
+    assert less(dict(zip(("value", "low", "high"), found, strict=True))) == said
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-1e3, 1e3), st.floats(0.0, 1e3), st.floats(0.0, 1e3)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from([340.0, 1080.0]),
+)
+def test_charts_hold_whatever_numbers_they_are_given(
+    numbers: list[tuple[float, float, float]], width: float
+) -> None:
+    rows = [
+        Row(f"<row {at}>", "#000000", value, value - below, value + above, dots=[value])
+        for at, (value, below, above) in enumerate(numbers)
+    ]
+    spots = [Spot(f"<spot {at}>", "#000000", x, y) for at, (x, y, _) in enumerate(numbers)]
+    values = [value for value, *_ in numbers]
+    drawn = [
+        intervals("<intervals>", "%", rows, width),
+        strips("<strips>", "K", [("<all>", values)], width, limit=0.5, colours=("#111", "#222")),
+        plane("<plane>", ("K·h", "£"), spots, spots, width, 420.0),
+    ]
+    roots = [ElementTree.fromstring(svg) for svg in drawn]  # noqa: S314 - our own drawings
+    for root in roots:
+        _, _, right, bottom = (float(part) for part in root.attrib["viewBox"].split())
+        for circle in root.iter("circle"):
+            assert 0.0 <= float(circle.attrib["cx"]) <= right
+            assert 0.0 <= float(circle.attrib["cy"]) <= bottom
+    above = sum(circle.attrib["fill"] == "#222" for circle in roots[1].iter("circle"))
+    assert above == sum(value > 0.5 for value in values)
