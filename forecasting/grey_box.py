@@ -88,7 +88,23 @@ class Fit:
     log_sd: tuple[float, ...]
 
 
-def learn(frame: pd.DataFrame, prior: HomeModel, *, spread: float = 0.5) -> HomeModel:
+@dataclass(frozen=True, slots=True)
+class _Beliefs:
+    """What is known before data: the prior, its relative spread, the sd of its free heat [W]."""
+
+    prior: HomeModel
+    spread: float
+    free_sd_w: float | None = None
+
+
+def learn(
+    frame: pd.DataFrame,
+    prior: HomeModel,
+    *,
+    spread: float = 0.5,
+    free_sd_w: float | None = None,
+    massive: bool | None = None,
+) -> HomeModel:
     """Return the model that a home's readings and the prior give together.
 
     Parameters
@@ -101,6 +117,11 @@ def learn(frame: pd.DataFrame, prior: HomeModel, *, spread: float = 0.5) -> Home
         Before data, one state; always the same one: data must not count twice.
     spread
         Relative standard deviation of the prior's loss and capacity [-].
+    free_sd_w
+        Standard deviation of the prior's free heat [W], where a meter tells most of it.
+    massive
+        Whether there are two states; ``None`` lets one and two compete on the later days. Given,
+        nothing is held out, and the model has no ``error_k``.
 
     Returns
     -------
@@ -128,20 +149,28 @@ def learn(frame: pd.DataFrame, prior: HomeModel, *, spread: float = 0.5) -> Home
             hours=hours,
             note=f"{hours:.0f} of {LEAST_HOURS:.0f} hours of complete data: the prior stands",
         )
+    beliefs = _Beliefs(prior, spread, free_sd_w)
+    if massive is not None:
+        return _told(_fit(data, beliefs, massive=massive), spread, hours)
     held = max(1, round(0.3 * len(data)))
     gap = STRETCH // STRIDE - AHEAD // STRIDE
     early = data.take(slice(0, max(len(data) - held - gap, 2)))
     late = data.take(slice(len(data) - held, len(data)))
     contest = []
-    for massive in (False, True):
-        fit = _fit(early, prior, spread, massive=massive)
-        contest.append((massive, *held_out(fit.model, late)))
-    massive, error, persistence = min(contest, key=lambda each: each[1] * (1.05 if each[0] else 1))
-    final = _fit(data, prior, spread, massive=massive)
-    return _told(final, spread, hours, error, persistence)
+    for structure in (False, True):
+        fit = _fit(early, beliefs, massive=structure)
+        contest.append((structure, *held_out(fit.model, late)))
+    best, error, persistence = min(contest, key=lambda each: each[1] * (1.05 if each[0] else 1))
+    return _told(_fit(data, beliefs, massive=best), spread, hours, error, persistence)
 
 
-def _told(fit: Fit, spread: float, hours: float, error: float, persistence: float) -> HomeModel:
+def _told(
+    fit: Fit,
+    spread: float,
+    hours: float,
+    error: float = float("nan"),
+    persistence: float = float("nan"),
+) -> HomeModel:
     model = fit.model
     notes = []
     if fit.log_sd[0] > 0.7 * spread:
@@ -153,6 +182,7 @@ def _told(fit: Fit, spread: float, hours: float, error: float, persistence: floa
         model,
         loss_sd=fit.log_sd[0] * model.loss_w_per_k,
         capacity_sd=relative * model.capacity_wh_per_k,
+        sigma_k=fit.sigma_k,
         error_k=error,
         persistence_k=persistence,
         hours=hours,
@@ -247,39 +277,43 @@ def _responses(
     little of tomorrow's.
     """
     count, length = data.heat_w.shape
-    transition, drive = matrices(model, STEP_H)
+    answers, starts = _answers(model, length)
+    to_heat, to_outdoor, to_air, to_mass = (_lower(each) for each in answers.T)
     air = SUN_TO_AIR if model.massive else 1.0
-    columns = 1 + SHARED + 1
-    given = np.zeros((length, count, columns, 3))
-    given[:, :, 0] = (
-        data.heat_w.T[..., None] * drive[:, 0] + data.outdoor_c.T[..., None] * drive[:, 1]
-    )
-    sun = data.sun_w_m2.T[..., None]
-    given[:, :, 1] = sun * (air * drive[:, 2] + (1.0 - air) * drive[:, 3])
-    given[:, :, 2] = drive[:, 2]
-    given[:, :, 3] = -data.per_w.T[..., None] * drive[:, 0]
-    given[:, :, 4 : 1 + SHARED] = daily_course(data.hour_utc.T)[..., None] * drive[:, 2]
     fading = np.exp(-np.maximum(np.arange(length) - fades_from, 0) * STEP_H / FADE_H)
-    given[:, :, 1 + SHARED] = fading[:, None, None] * drive[:, 2]
-    state = np.zeros((count, columns, 3))
-    state[:, 0, 0] = data.room_c[:, 0]
     before = data.heat_w[:, :8].mean(axis=1)
     over = (1.0 - model.air_share) * before / model.exchange_w_per_k if model.massive else 0.0
-    state[:, 0, 1] = data.room_c[:, 0] + over
-    state[:, 0, 2] = before
-    room = np.empty((length, count, columns))
-    free = np.empty((length, 2))
-    start = np.eye(3)
-    for step in range(length):
-        state = state @ transition.T + given[step]
-        start = transition @ start
-        room[step] = state[:, :, 0]
-        free[step] = start[0, :2]
-    room = room.transpose(1, 0, 2)
+    begins = np.stack([data.room_c[:, 0], data.room_c[:, 0] + over, before], axis=1)
+    base = data.heat_w @ to_heat + data.outdoor_c @ to_outdoor + begins @ starts.T
+    shared = np.empty((count, length, SHARED))
+    shared[:, :, 0] = data.sun_w_m2 @ (air * to_air + (1.0 - air) * to_mass)
+    shared[:, :, 1] = answers[:, 2].cumsum()
+    shared[:, :, 2] = -data.per_w @ to_heat
+    # Stretches begin at few hours of day: the course of each is the same in all of them.
+    _, first, which = np.unique(data.hour_utc[:, 0], return_index=True, return_inverse=True)
+    course = daily_course(data.hour_utc[first]).transpose(0, 2, 1) @ to_air
+    shared[:, :, 3:] = course.transpose(0, 2, 1)[which]
     own = np.empty((count, length, OWN))
-    own[:, :, 0] = room[:, :, 1 + SHARED]
-    own[:, :, 1:] = free
-    return room[:, :, 0], room[:, :, 1 : 1 + SHARED], own
+    own[:, :, 0] = fading @ to_air
+    own[:, :, 1:] = starts[:, :2]
+    return base, shared, own
+
+
+def _answers(model: HomeModel, length: int) -> tuple[FloatArray, FloatArray]:
+    """Return the room's answer to one step of each input, (L, 4), and to each start, (L, 3)."""
+    transition, drive = matrices(model, STEP_H)
+    rows = np.empty((length + 1, 3))
+    rows[0] = [1.0, 0.0, 0.0]
+    for step in range(length):
+        rows[step + 1] = rows[step] @ transition
+    return rows[:-1] @ drive, rows[1:]
+
+
+def _lower(answer: FloatArray) -> FloatArray:
+    """Return the matrix (L, L) by which inputs in rows become the room they make."""
+    length = len(answer)
+    lag = np.arange(length)[None, :] - np.arange(length)[:, None]
+    return np.where(lag >= 0, answer[np.maximum(lag, 0)], 0.0)
 
 
 def _own_spread(model: HomeModel) -> FloatArray:
@@ -288,17 +322,19 @@ def _own_spread(model: HomeModel) -> FloatArray:
     return np.array([0.06 * 15.0 * model.loss_w_per_k + 20.0, 0.15, mass])
 
 
-def _shared_prior(prior: HomeModel) -> tuple[FloatArray, FloatArray]:
+def _shared_prior(beliefs: _Beliefs) -> tuple[FloatArray, FloatArray]:
+    prior = beliefs.prior
     mean = np.array([prior.aperture_m2, prior.free_w, 0.0, *([0.0] * len(HARMONICS))])
     loose = 0.25 * prior.free_w + 60.0
     standing = STANDING_SHARE * prior.loss_w_per_k
-    own = [0.7 * prior.aperture_m2 + 0.3, 0.5 * prior.free_w + 60.0, standing]
+    free = 0.5 * prior.free_w + 60.0 if beliefs.free_sd_w is None else beliefs.free_sd_w
+    own = [0.7 * prior.aperture_m2 + 0.3, free, standing]
     spread = np.array([*own, *([loose] * len(HARMONICS))])
     return mean, spread
 
 
 def _projected(
-    model: HomeModel, prior: HomeModel, data: Stretches, sigma_k: float
+    model: HomeModel, beliefs: _Beliefs, data: Stretches, sigma_k: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return whitened residuals after elimination, raw residuals [K] and shared weights."""
     base, shared, own = _responses(model, data)
@@ -307,7 +343,7 @@ def _projected(
     scale = np.sqrt(data.weight[:, None] / (MEMORY * overlap)) / sigma_k
     weight = np.where(np.isfinite(left), scale, 0.0)
     left = np.nan_to_num(left)
-    mean, spread = _shared_prior(prior)
+    mean, spread = _shared_prior(beliefs)
     every = np.concatenate([shared, own], axis=2) * weight[..., None]
     target = left * weight
     spans = every.transpose(0, 2, 1)
@@ -331,15 +367,16 @@ def _projected(
     return whitened, np.where(weight > 0, raw, np.nan), amounts
 
 
-def _fit(data: Stretches, prior: HomeModel, spread: float, *, massive: bool) -> Fit:
-    mean, sds = _prior_logs(prior, spread, massive)
+def _fit(data: Stretches, beliefs: _Beliefs, *, massive: bool) -> Fit:
+    prior = beliefs.prior
+    mean, sds = _prior_logs(prior, beliefs.spread, massive)
     logs, sigma = mean.copy(), 0.3
     covariance = np.diag(sds**2)
     for most in (10, 6):
         at_sigma = sigma
 
         def residuals(at: FloatArray, at_sigma: float = at_sigma) -> FloatArray:
-            whitened, _, _ = _projected(_model(prior, at, massive), prior, data, at_sigma)
+            whitened, _, _ = _projected(_model(prior, at, massive), beliefs, data, at_sigma)
             return np.concatenate([whitened, (at - mean) / sds])
 
         found = least_squares(
@@ -353,10 +390,10 @@ def _fit(data: Stretches, prior: HomeModel, spread: float, *, massive: bool) -> 
         )
         logs = found.x
         covariance = np.linalg.inv(found.jac.T @ found.jac)
-        _, raw, _ = _projected(_model(prior, logs, massive), prior, data, sigma)
+        _, raw, _ = _projected(_model(prior, logs, massive), beliefs, data, sigma)
         sigma = max(float(np.sqrt(np.nanmean(raw**2))), ERROR_FLOOR_K)
     model = _model(prior, logs, massive)
-    _, _, shared = _projected(model, prior, data, sigma)
+    _, _, shared = _projected(model, beliefs, data, sigma)
     model = replace(
         model,
         aperture_m2=float(max(shared[0], 0.0)),

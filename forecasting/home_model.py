@@ -60,6 +60,9 @@ class HomeModel:
     standing_w
         Electricity of a running heat pump that makes no heat, where heat is guessed from
         electricity [W].
+    sigma_k
+        Root mean square of what the fit leaves of two days simulated in one go [K]; ``nan``
+        before any.
     error_k
         Held-out error of the room a day ahead, root mean square [K]; ``nan`` before any.
     persistence_k
@@ -84,6 +87,7 @@ class HomeModel:
     standing_w: float = 0.0
     loss_sd: float = 0.0
     capacity_sd: float = 0.0
+    sigma_k: float = float("nan")
     error_k: float = float("nan")
     persistence_k: float = float("nan")
     hours: float = 0.0

@@ -31,6 +31,9 @@ from forecasting.thermal import INDOOR_SHARE, fit_thermal, prior_estimate
 
 W_PER_KWH_A_HALF_HOUR = 2000.0
 
+STILL_HALF_HOURS = 6
+"""Means of so many half-hours that are all the same are those of a sensor that stands still."""
+
 HISTORY_DAYS = 56
 """Days of roll-ups that forecasts look at; give at least so many where they exist."""
 
@@ -273,7 +276,7 @@ def thermal_frame(
     Heat is what the home's heat meter measured; without one the pump's own where it reports
     any, else its electricity while heating times the nameplate's efficiency. Outdoor
     temperature is the pump's sensor, gaps from ``observed_weather`` (columns ``outdoor_c``,
-    ``irradiance_w_m2``).
+    ``irradiance_w_m2``). Hours in which the room sensor stood still are left out.
     """
     metered = dwelling.heat_meter_id is not None
     heat = ["heat_w", "heat_kwh"] if metered else ["heat_w"]
@@ -281,6 +284,7 @@ def thermal_frame(
     table = columns_of(rollups, thermal_points(dwelling), names)
     if metered:
         table["heat_w"] = table["heat_w"].fillna(table.pop("heat_kwh") * W_PER_KWH_A_HALF_HOUR)
+    table["room_c"] = _moving(table["room_c"])
     seen = observed_weather if observed_weather is not None else pd.DataFrame(index=table.index)
     seen = seen.reindex(index=table.index, columns=["outdoor_c", "irradiance_w_m2"])
     table["outdoor_c"] = table["outdoor_c"].fillna(seen["outdoor_c"])
@@ -293,6 +297,12 @@ def thermal_frame(
         efficiency = cop(pump, outdoor, flow_temperature_c(pump, outdoor))
         table["heat_w"] = table["heating_power_w"].to_numpy(dtype=np.float64) * efficiency
     return table.drop(columns="heating_power_w"), estimated
+
+
+def _moving(room_c: pd.Series[float]) -> pd.Series[float]:
+    """Return a room without the hours in which its sensor stood still."""
+    stretch = (room_c.diff() != 0.0).cumsum()
+    return room_c.where(room_c.groupby(stretch).transform("size") < STILL_HALF_HOURS)
 
 
 def estimate_thermal(

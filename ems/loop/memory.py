@@ -11,7 +11,8 @@ from ems.domain.errors import InvalidInputError
 from ems.loop.watch import Answer
 from forecasting.home_model import HomeModel
 
-VERSION = 1
+VERSION = 2
+MAY_BE_NAN = ("sigma_k", "error_k", "persistence_k")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Memory:
             elif isinstance(value, HomeModel):
                 value = asdict(value)
                 value["daily_w"] = list(value["daily_w"])
-                for name in ("error_k", "persistence_k"):
+                for name in MAY_BE_NAN:
                     value[name] = None if value[name] != value[name] else value[name]
             elif isinstance(value, Answer):
                 value = asdict(value)
@@ -107,7 +108,7 @@ class Memory:
             if given["model"] is not None:
                 model = dict(given["model"])
                 model["daily_w"] = tuple(model["daily_w"])
-                for name in ("error_k", "persistence_k"):
+                for name in MAY_BE_NAN:
                     model[name] = float("nan") if model[name] is None else model[name]
                 given["model"] = HomeModel(**model)
             return cls(**given)

@@ -191,6 +191,16 @@ def test_a_pump_that_reports_no_heat_gives_it_by_nameplate(block, rollups, weath
     assert estimate.dwelling_id == "A-01" and estimate.hours > 0
 
 
+def test_hours_in_which_a_room_sensor_stood_still_are_not_learnt_from(block, rollups, weather):
+    home = block(3).dwellings[0]
+    seen = weather.observed(NOW - timedelta(days=40), NOW)
+    room = 20.0 + np.sin(np.arange(len(rollups)))
+    room[100:148], room[200:204] = 20.3, 20.1  # a day; two hours
+    frame, _ = thermal_frame(home, rollups.assign(**{"A-01-room.temperature_c": room}), seen)
+    assert frame["room_c"].iloc[100:148].isna().all()
+    assert frame["room_c"].isna().sum() == 48
+
+
 def test_a_heat_meter_speaks_for_heat_in_place_of_pump_and_nameplate(block, rollups, weather):
     """By its power, and by what it has counted where it gave no power."""
     home = replace(block(3).dwellings[0], heat_meter_id="A-01-heat")

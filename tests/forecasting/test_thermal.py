@@ -90,9 +90,12 @@ def test_a_home_held_at_one_temperature_tells_its_loss_but_not_its_capacity(
     before = prior_estimate(dwelling("A-01"), PRIOR)
     estimate = fit(lived(home, 20.0), before)
     assert abs(estimate.loss_w_per_k - home.loss) < 0.1 * home.loss
-    assert estimate.capacity_j_per_k == before.capacity_j_per_k
-    assert estimate.capacity_sd == before.capacity_sd
-    assert "capacity rests on the certificate" in estimate.note
+    assert "capacity rests on the certificate, at its cautious end" in estimate.note
+    truth = home.capacity * 3600.0
+    assert estimate.capacity_j_per_k < truth
+    assert abs(estimate.capacity_j_per_k - truth) < 2 * estimate.capacity_sd
+    moved = fit(lived(home), before)
+    assert "capacity" not in moved.note
 
 
 def test_guessed_heat_widens_the_errors(dwelling, two_state_home, lived):
@@ -110,8 +113,10 @@ def test_too_few_hours_leave_the_prior_and_say_how_few(dwelling, two_state_home,
     assert estimate.note == "50 of 72 hours of complete data: the prior stands"
     assert estimate.loss_w_per_k == before.loss_w_per_k
     # the same hours in scraps too short for any window tell nothing either
-    frame.loc[np.arange(len(frame)) % 4 == 3, "heat_w"] = np.nan
-    assert fit(frame, before).source == "prior"
+    frame.loc[np.arange(len(frame)) % 24 >= 16, "heat_w"] = np.nan
+    scraps = fit(frame, before)
+    assert scraps.source == "prior"
+    assert scraps.note == "too few days without gaps: the prior stands"
 
 
 def test_a_dead_room_sensor_and_a_switched_off_pump_leave_the_prior(
