@@ -21,7 +21,8 @@ from ems.domain.time import HALF_HOUR_S, floor_to
 from forecasting.calendar import SLOTS, Calendar
 from forecasting.calibration import MEAN, MEDIAN, leave_out_steady, take_in
 from forecasting.features import Known, features, lay_out
-from forecasting.first_hours import BACK_DAYS, LEADS
+from forecasting.first_hours import BACK_DAYS
+from forecasting.home_hours import LEADS
 from forecasting.interface import (
     LEVELS,
     Horizon,

@@ -20,19 +20,17 @@ from itertools import pairwise
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.domain.forecasts import FloatArray
 from forecasting.calendar import SLOTS, Calendar, DayKind, IntArray
+from forecasting.home_hours import DAYS, KINDS, LEADS, WEEKS, HomeHours, picked, usual
 from forecasting.ridge import median_coefficients
 
-LEADS = 6
-"""Half-hours ahead that are forecast."""
 BACK_DAYS = 64
 """Days before the present that a forecast looks at."""
 HALF_LIFE_DAYS = 120.0
 _WEEK = 7 * SLOTS
-_DAYS = tuple((SLOTS * n, 0.5 ** (n / 5.0)) for n in range(1, 15))
-_WEEKS = tuple((_WEEK * n, 0.5 ** (n / 3.0)) for n in range(1, 9))
 _STEPS = tuple(pairwise((-np.inf, -600.0, -200.0, 0.0, 200.0, 600.0, 1400.0, np.inf)))
 """Ends of the steps that an excess is cut into [W]."""
 _RISE_W = 400.0
@@ -43,6 +41,8 @@ _FEW_ROWS = 4000
 _CHUNK = 100
 """Homes worked on at once, to bound memory."""
 _LEAST_ROWS = 1000
+MOST_HOMES = 300
+"""Of more homes none is followed by itself, so that a night's fit stays in time."""
 _PARTS = 8
 _LONGEST = _WEEK + LEADS + 1
 """Columns that a row reaches back."""
@@ -79,7 +79,8 @@ class FirstHours:
             self._belongs[row, [place[home] for home in of]] = 1.0
         self._seed = seed
         self._scale: FloatArray = np.empty(0)
-        self._learnt: dict[tuple[int, int], tuple[FloatArray, FloatArray, FloatArray]] = {}
+        self._hours = HomeHours(calendar) if len(homes) <= MOST_HOMES else None
+        self._learnt: dict[tuple[int, int], tuple[int, FloatArray, FloatArray, FloatArray]] = {}
 
     def fit(self, groups: FloatArray, homes: FloatArray, first: int) -> Self:
         """Learn from everything known.
@@ -97,6 +98,9 @@ class FirstHours:
         self._scale = np.maximum(total / np.maximum(good.sum(axis=1), 1), 1.0)
         columns = np.arange(groups.shape[1])
         tracks = self._tracks(groups, homes, columns, columns)
+        expected = np.zeros((len(groups), 0, LEADS, len(columns)))
+        if self._hours is not None:
+            expected = self._expected(self._hours.fit(homes, first))
         rng = np.random.default_rng(self._seed)
         learnable = columns[_LONGEST:]
         most = int(np.clip(_ROWS_OF_ALL // max(len(groups), 1), _FEW_ROWS, _MOST_ROWS))
@@ -107,15 +111,19 @@ class FirstHours:
         for lead in range(1, LEADS + 1):
             shared = self._clock(first + learnable)
             for row in range(len(groups)):
-                x = _regressors(tracks[:, row], learnable, lead, shared)
+                told = expected[row, :, lead - 1, learnable].T
                 y = groups[row, learnable] / self._scale[row]
-                held = np.isfinite(x).all(axis=1) & np.isfinite(y)
-                if held.sum() < _LEAST_ROWS:
+                for some in (told, told[:0]):  # a short history has no homes by themselves
+                    x = _regressors(tracks[:, row], learnable, lead, shared, some)
+                    held = np.isfinite(x).all(axis=1) & np.isfinite(y)
+                    if held.sum() >= _LEAST_ROWS:
+                        break
+                else:
                     continue
                 centre, spread = x[held].mean(axis=0), x[held].std(axis=0) + 1e-6
                 rows = np.concatenate([(x[held] - centre) / spread, np.ones((held.sum(), 1))], 1)
                 found = median_coefficients(rows, y[held], recency[held])
-                self._learnt[lead, row] = (centre, spread, found)
+                self._learnt[lead, row] = (len(some), centre, spread, found)
         return self
 
     def predict(self, groups: FloatArray, homes: FloatArray, first: int) -> FloatArray:
@@ -130,13 +138,18 @@ class FirstHours:
             return out
         columns = np.arange(count - _LONGEST, count + LEADS)
         tracks = self._tracks(groups, homes, columns, np.arange(count - 2, count))
+        expected = np.zeros((len(groups), 0, LEADS))
+        if self._hours is not None:
+            expected = self._expected(self._hours.predict(homes, first)[..., None])[..., 0]
         for lead in range(1, LEADS + 1):
             target = np.array([_LONGEST + lead - 1])
             shared = self._clock(first + columns[0] + target)
             for row in range(len(groups)):
                 if (lead, row) in self._learnt:
-                    centre, spread, found = self._learnt[lead, row]
-                    x = (_regressors(tracks[:, row], target, lead, shared)[0] - centre) / spread
+                    kinds, centre, spread, found = self._learnt[lead, row]
+                    told = expected[row, :kinds, lead - 1 : lead]
+                    x = _regressors(tracks[:, row], target, lead, shared, told)[0]
+                    x = (x - centre) / spread
                     out[row, lead - 1] = (x @ found[:-1] + found[-1]) * self._scale[row]
         return np.asarray(np.maximum(out, 0.0))
 
@@ -156,8 +169,8 @@ class FirstHours:
         sums over homes, at ``newest`` alone. Columns lie side by side.
         """
         scale = self._scale[:, None]
-        by_day, by_week = _usual(groups, columns, _DAYS), _usual(groups, columns, _WEEKS)
-        level = _at(groups, columns)
+        by_day, by_week = usual(groups, columns, DAYS), usual(groups, columns, WEEKS)
+        level = picked(groups, columns)
         own = [level, by_day, by_week, level - 0.5 * (by_day + by_week)]
         summed = self._made_up(homes, newest)
         out = np.full((len(own) + len(summed), *level.shape), np.nan)
@@ -165,6 +178,18 @@ class FirstHours:
         start = int(newest[0] - columns[0])
         out[len(own) :, :, start : start + len(newest)] = summed / scale
         return out
+
+    def _expected(self, told: NDArray[np.floating]) -> FloatArray:
+        """Return what homes are expected to use, summed and over scale, group by group.
+
+        ``told`` has shape (kinds, n, `LEADS`, columns), the result (S, kinds, `LEADS`, columns).
+        """
+        good = np.isfinite(told)
+        size = self._belongs.sum(axis=1)[:, None, None, None]
+        held = np.einsum("gn,knlc->gklc", self._belongs, good)
+        total = np.einsum("gn,knlc->gklc", self._belongs, np.where(good, told, 0.0))
+        found = np.where(held >= _ENOUGH * size, total * size / np.maximum(held, 1.0), np.nan)
+        return np.asarray(found / self._scale[:, None, None, None])
 
     def _made_up(self, homes: FloatArray, newest: IntArray) -> FloatArray:
         """Return how the excess at ``newest`` is made up, summed over each group's homes.
@@ -187,8 +212,8 @@ class FirstHours:
 def _excess_tracks(homes: FloatArray, newest: IntArray) -> FloatArray:
     """Return steps of the excess, rises and falls, and what lasts, shape (tracks, n, columns)."""
     reach = np.arange(newest[0] - 3, newest[-1] + 1)
-    now = _at(homes, reach)
-    excess = now - 0.5 * (_usual(homes, reach, _DAYS) + _usual(homes, reach, _WEEKS))
+    now = picked(homes, reach)
+    excess = now - 0.5 * (usual(homes, reach, DAYS) + usual(homes, reach, WEEKS))
     rise = now[:, 3:] - now[:, 2:-1]
     lasting = np.minimum(excess[:, 3:], excess[:, 2:-1])
     tracks = [
@@ -207,37 +232,24 @@ def _excess_tracks(homes: FloatArray, newest: IntArray) -> FloatArray:
     return np.stack(tracks)
 
 
-def _usual(values: FloatArray, columns: IntArray, lags: Sequence[tuple[int, float]]) -> FloatArray:
-    """Return weighted means of what stands so many columns earlier, ``nan`` without any."""
-    total, weights = np.zeros((len(values), len(columns))), np.zeros((len(values), len(columns)))
-    for lag, weight in lags:
-        earlier = _at(values, columns - lag)
-        good = np.isfinite(earlier)
-        total += weight * np.where(good, earlier, 0.0)
-        weights += weight * good
-    return np.where(weights > 0.0, total / np.maximum(weights, 1e-12), np.nan)
-
-
-def _at(values: FloatArray, columns: IntArray) -> FloatArray:
-    """Return columns of the last axis, ``nan`` where there is none."""
-    count = values.shape[-1]
-    inside = (columns >= 0) & (columns < count)
-    return np.where(inside, values[..., np.clip(columns, 0, count - 1)], np.nan)
-
-
 def _regressors(
-    tracks: FloatArray, at: IntArray, lead: int, shared: tuple[FloatArray, FloatArray]
+    tracks: FloatArray,
+    at: IntArray,
+    lead: int,
+    shared: tuple[FloatArray, FloatArray],
+    expected: FloatArray,
 ) -> FloatArray:
     """Return the regressors of one group at target columns, shape (n, P).
 
     ``tracks`` has shape (tracks, columns); nothing within ``lead`` columns of the target is
-    read but the usual level, which is made of earlier days.
+    read but the usual level, which is made of earlier days. ``expected`` has shape
+    (`KINDS`, n), or (0, n) where homes are not followed by themselves.
     """
     level, by_day, by_week, excess = tracks[:4]
     hours, parts = shared
 
     def ago(track: FloatArray, many: int) -> FloatArray:
-        return _at(track, at - many)
+        return picked(track, at - many)
 
     day, week = by_day[at], by_week[at]
     last = lead + np.arange(6)
@@ -249,7 +261,11 @@ def _regressors(
     columns += [_mean(excess, at - lead, n) for n in (8, 24, SLOTS, 2 * SLOTS)]
     columns += [ago(one, lead) for one in tracks[4:]]
     columns += [ago(one, lead + 1) for one in tracks[4 : 4 + len(_STEPS)]]
-    by_part = [parts * one[:, None] for one in (ago(level, lead), day, ago(excess, lead))]
+    columns += list(expected)
+    by_part = [
+        parts * one[:, None]
+        for one in (ago(level, lead), day, ago(excess, lead), *expected[KINDS - 1 :])
+    ]
     return np.concatenate([np.stack(columns, axis=1), hours, parts, *by_part], axis=1)
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from forecasting.calendar import SLOTS, Calendar
 from forecasting.calibration import MEDIAN, leave_out_steady
-from forecasting.first_hours import LEADS, FirstHours
+from forecasting.first_hours import FirstHours
+from forecasting.home_hours import LEADS
 from forecasting.interface import LEVELS
 
 HOMES = tuple(f"H{n}" for n in range(10))
