@@ -34,8 +34,10 @@ def thermostat_decision(model: Stacked) -> Decision:
     return follow(model, model.comfort_c, model.tanks.wanted_kwh())
 
 
-def fallback_schedule(problem: SchedulingProblem) -> Schedule:
+def fallback_schedule(problem: SchedulingProblem, model: Stacked | None = None) -> Schedule:
     """Return "own thermostats, battery idle" as a plan of status ``fallback``.
+
+    ``model`` is the problem as arrays, where it is at hand.
 
     Its prices are the plain energy prices: nothing was optimised, so no limit has a dual.
 
@@ -44,7 +46,7 @@ def fallback_schedule(problem: SchedulingProblem) -> Schedule:
     InvalidInputError
         Where the problem itself is broken.
     """
-    model = stack(problem)
+    model = model or stack(problem)
     decision = thermostat_decision(model)
     homes = [(Cause.NO_PLAN,) * model.steps for _ in problem.homes]
     return to_schedule(

@@ -135,7 +135,7 @@ class JointPlanner:
         search = _Search(model, left, self._threads)
         search.run(self._gap)
         if search.best.prices is None:
-            return fallback_schedule(problem)
+            return fallback_schedule(problem, model)
         return self._told(model, search.best, search.best.prices, search.bound_gbp, begin)
 
     def _heavy(self, model: Stacked, left: Callable[[], float], begin: float) -> Schedule:
@@ -143,7 +143,7 @@ class JointPlanner:
         heavy = Heavy(model, left, self._threads)
         heavy.run(self._gap)
         if heavy.prices is None:
-            return fallback_schedule(model.problem)
+            return fallback_schedule(model.problem, model)
         best = _Plan(heavy.decision, evaluate(model, heavy.decision), heavy.prices)
         told = self._told(model, best, heavy.prices, heavy.bound_gbp, begin)
         if told.status == "optimal" or model.homes * model.steps > FEWEST or left() <= 0:

@@ -155,7 +155,7 @@ class HighsPlanner:
         model = stack(problem)
         best = _Search(model, time, self._threads).best()
         if best is None:
-            return fallback_schedule(problem)
+            return fallback_schedule(problem, model)
         objective = best.found.objective_gbp
         proven = objective - best.bound_gbp <= 1e-3 * max(abs(objective), 1.0)
         told: tuple[Sequence[Reasons], Reasons] = [((), ())] * model.homes, ((), ())

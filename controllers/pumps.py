@@ -103,10 +103,13 @@ def stack_pumps(
     plain = PumpProblem()
     pumps = [home.pump or plain for home in problem.homes]
     names = [f"homes[{home.dwelling_id}].pump" for home in problem.homes]
-    loads = [_part_load(pump, name) for pump, name in zip(pumps, names, strict=True)]
-    parts = max((len(load) for load in loads), default=1)
+    loads = {
+        row: _part_load(pump, names[row]) for row, pump in enumerate(pumps) if pump is not plain
+    }
+    parts = max((len(load) for load in loads.values()), default=1)
     share, rate = np.zeros((homes, parts)), np.ones((homes, parts))
-    for row, load in enumerate(loads):
+    share[:, 0] = 1.0
+    for row, load in loads.items():
         for part, (width, ratio) in enumerate(load):
             share[row, part], rate[row, part] = width, 1.0 / ratio
         rate[row, len(load) :] = 1.0 / load[-1][1]

@@ -242,17 +242,8 @@ def stack(problem: SchedulingProblem) -> Stacked:
         )
     step_s = checked(problem.step_s, "step_s", steps, low=1.0)
     dt_h = step_s / 3600.0
-    homes = problem.homes
-    grids = {name: _grid(problem, name, steps, low) for name, low in _HOME_ARRAYS.items()}
-    scalars = {
-        name: np.array(
-            [
-                scalar(getattr(home, name), f"homes[{home.dwelling_id}].{name}", low)
-                for home in homes
-            ]
-        )
-        for name, low in _HOME_SCALARS.items()
-    }
+    grids = {name: _grid(problem, name, low, steps) for name, low in _HOME_ARRAYS.items()}
+    scalars = {name: _grid(problem, name, low) for name, low in _HOME_SCALARS.items()}
     series = {
         name: checked(getattr(problem, name), name, steps, low=low, inf=inf)
         for name, (low, inf) in _BLOCK_ARRAYS.items()
@@ -317,20 +308,23 @@ def stack(problem: SchedulingProblem) -> Stacked:
     )
 
 
-def _grid(problem: SchedulingProblem, name: str, steps: int, low: float) -> FloatArray:
-    """Return an array of all homes, shape (homes, steps); a faulty one is refused by name."""
-    shape = (len(problem.homes), steps)
+def _grid(problem: SchedulingProblem, name: str, low: float, *steps: int) -> FloatArray:
+    """Return what all homes have, shape (homes, *steps); a faulty one is refused by name."""
+    shape = (len(problem.homes), *steps)
     rows = [getattr(home, name) for home in problem.homes]
-    if all(np.shape(row) == (steps,) for row in rows):
-        grid = np.array(rows, dtype=np.float64).reshape(shape)
-        if np.all(np.isfinite(grid)) and (low == ANY or np.all(grid >= low)):
-            return grid
-    return np.array(
-        [
-            checked(row, f"homes[{home.dwelling_id}].{name}", steps, low=low)
-            for home, row in zip(problem.homes, rows, strict=True)
-        ]
-    ).reshape(shape)
+    try:
+        grid = np.array(rows, dtype=np.float64)
+    except ValueError:  # unequal lengths
+        grid = np.empty(0)
+    if grid.shape == shape and np.all(np.isfinite(grid)) and (low == ANY or np.all(grid >= low)):
+        return grid
+    for home, row in zip(problem.homes, rows, strict=True):
+        field = f"homes[{home.dwelling_id}].{name}"
+        if steps:
+            checked(row, field, *steps, low=low)
+        else:
+            scalar(row, field, low)
+    return grid.reshape(shape)
 
 
 def _own(problem: SchedulingProblem, name: str, steps: int, *, low: float = ANY) -> FloatArray:
