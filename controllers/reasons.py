@@ -74,18 +74,20 @@ def _margin(price: float) -> float:
     return max(STEP_GBP, STEP_SHARE * abs(price))
 
 
-def _first(condition: NDArray[np.bool_], after: int) -> int | None:
+def first_step(condition: NDArray[np.bool_], after: int) -> int | None:
     """Return the first step after ``after`` where ``condition`` is true."""
     rest = np.flatnonzero(condition[after + 1 :])
     return None if rest.size == 0 else int(rest[0]) + after + 1
 
 
-def _dearer(price: FloatArray, step: int) -> int | None:
-    return _first(price >= price[step] + _margin(float(price[step])), step)
+def next_dearer(price: FloatArray, step: int) -> int | None:
+    """Return the first later step that is clearly dearer."""
+    return first_step(price >= price[step] + _margin(float(price[step])), step)
 
 
-def _cheaper(price: FloatArray, step: int) -> int | None:
-    return _first(price <= price[step] - _margin(float(price[step])), step)
+def next_cheaper(price: FloatArray, step: int) -> int | None:
+    """Return the first later step that is clearly cheaper."""
+    return first_step(price <= price[step] - _margin(float(price[step])), step)
 
 
 def pence(price_gbp: float) -> str:
@@ -163,7 +165,7 @@ class _Home:
                 Cause.EVENT,
                 f"Heating more until {until}: your building takes up what the grid has to spare.",
             )
-        resting = _first(self.down, step)
+        resting = first_step(self.down, step)
         if resting is None or self.down[step] or self.solar[step]:
             return None
         at = self.times.text(resting, step)
@@ -173,7 +175,7 @@ class _Home:
         price = pence(self.price[step])
         if self.solar[step]:
             return Cause.SOLAR, "Heating now with the building's own solar power."
-        dearer = _dearer(self.price, step)
+        dearer = next_dearer(self.price, step)
         if dearer is not None:
             later = pence(self.price[dearer])
             at = self.times.text(dearer, step)
@@ -181,7 +183,7 @@ class _Home:
                 Cause.CHEAP_NOW,
                 f"Heating now because {self.electricity} is {price} now and {later} from {at}.",
             )
-        full = _first(self.limited, step)
+        full = first_step(self.limited, step)
         if full is not None:
             return (
                 Cause.IMPORT_LIMIT,
@@ -192,11 +194,11 @@ class _Home:
 
     def _ahead_of_others(self, step: int) -> tuple[Cause, str] | None:
         """Return why a home heats ahead, where that is the peak or carbon."""
-        highest = _first(self.peak, step)
+        highest = first_step(self.peak, step)
         if highest is not None and not self.peak[step]:
             at = self.times.text(highest, step)
             return Cause.IMPORT_LIMIT, f"Heating early because the building uses most at {at}."
-        cleaner = _dearer(self.price + self.carbon, step)
+        cleaner = next_dearer(self.price + self.carbon, step)
         if cleaner is not None:
             at = self.times.text(cleaner, step)
             return Cause.CHEAP_NOW, f"Heating now: electricity is cleaner than it is from {at}."
@@ -204,7 +206,7 @@ class _Home:
 
     def _a_little_ahead(self, step: int) -> tuple[Cause, str]:
         price = pence(self.price[step])
-        rise = _first(self.comfort > self.comfort[step] + NEAR_K, step)
+        rise = first_step(self.comfort > self.comfort[step] + NEAR_K, step)
         if rise is not None:
             asked, at = degrees(self.comfort[rise]), self.times.text(rise, step)
             return Cause.SCHEDULE, f"Heating ahead so that your room is {asked} from {at}."
@@ -224,14 +226,14 @@ class _Home:
                 f"{self._stays(step, end)}.",
             )
         if self.limited[step]:
-            free = _first(~self.limited, step)
+            free = first_step(~self.limited, step)
             until = "" if free is None else f" until {self.times.text(free, step)}"
             return (
                 Cause.IMPORT_LIMIT,
                 f"Waiting: the building's supply is full{until}; {self._stays(step, free)}.",
             )
         if self.peak[step]:
-            free = _first(~self.peak, step)
+            free = first_step(~self.peak, step)
             until = "" if free is None else f" until {self.times.text(free, step)}"
             return (
                 Cause.IMPORT_LIMIT,
@@ -240,7 +242,7 @@ class _Home:
         return self._coasting(step)
 
     def _coasting(self, step: int) -> tuple[Cause, str]:
-        cheaper = _cheaper(self.price, step)
+        cheaper = next_cheaper(self.price, step)
         price = pence(self.price[step])
         if cheaper is None:
             return (
@@ -264,7 +266,7 @@ class _Home:
                 return Cause.SCHEDULE, f"Heating at full power to reach the {asked} you asked for."
             return Cause.SCHEDULE, f"Heating to the {asked} you asked for."
         if self.room[step] > self.comfort[step] + NEAR_K:
-            if _cheaper(self.price, step) is not None:
+            if next_cheaper(self.price, step) is not None:
                 return self._coasting(step)
             return Cause.HOLD, f"Your room is above the {asked} you asked for; the heating rests."
         return Cause.SCHEDULE, f"Your room holds the {asked} you asked for with little heating."
@@ -287,7 +289,7 @@ def _pressing(model: Stacked, prices: Prices, sign: float, home: int | None) -> 
 
 def _end(condition: NDArray[np.bool_], step: int) -> int:
     """Return the step in which a condition that holds at ``step`` holds no longer."""
-    end = _first(~condition, step)
+    end = first_step(~condition, step)
     return condition.size if end is None else end
 
 
@@ -324,7 +326,7 @@ def _battery(
     if flow < -FLOW_KW:
         if limited[step]:
             return Cause.IMPORT_LIMIT, "Discharging to keep the building within its supply."
-        high = peak[step] and _cheaper(price, step) is None
+        high = peak[step] and next_cheaper(price, step) is None
         said = "Discharging while the building uses most."
         if not high:
             said = f"Discharging because electricity is {pence(price[step])} now."
@@ -345,7 +347,7 @@ def _battery_in_event(
     if flow > FLOW_KW and up[step]:
         until = times.text(_end(up, step), step)
         return Cause.EVENT, f"Charging until {until} with what the grid has to spare."
-    helps = _first(down, step)
+    helps = first_step(down, step)
     if flow > FLOW_KW and helps is not None and not _first_dearer_before(price, step, helps):
         return (
             Cause.EVENT,
@@ -355,7 +357,7 @@ def _battery_in_event(
 
 
 def _first_dearer_before(price: FloatArray, step: int, other: int) -> bool:
-    dearer = _dearer(price, step)
+    dearer = next_dearer(price, step)
     return dearer is not None and dearer < other
 
 
@@ -363,8 +365,8 @@ def _charging(
     price: FloatArray, limited: NDArray[np.bool_], times: _Times, step: int
 ) -> tuple[Cause, str]:
     now = pence(price[step])
-    dearer = _dearer(price, step)
-    full = _first(limited, step)
+    dearer = next_dearer(price, step)
+    full = first_step(limited, step)
     if dearer is not None:
         later, at = pence(price[dearer]), times.text(dearer, step)
         return Cause.CHEAP_NOW, f"Charging because electricity is {now} now and {later} from {at}."
