@@ -306,6 +306,27 @@ def test_model_and_firmware_are_made_sure_of_before_the_first_write(kit, plant, 
     assert "firmware" in first.why
 
 
+@pytest.mark.parametrize("behaviour", ["mute", "refuse:6", "refuse:11"])
+def test_a_device_that_does_not_say_what_it_is_is_asked_again(kit, plant, behaviour):
+    """Silent, busy or out of a gateway's reach is no other firmware."""
+    order = kit.setpoint("d", "sg_mode", 3.0)
+
+    async def story():
+        async with plant(LG, changed={"identity": (FIRMWARE,)}) as (bus, unit, server):
+            unit.image.setdefault(Space.INPUT, {})[990] = 0x0102
+            unit.behaviour = behaviour
+            first = await bus.apply(order, kit.NOON, urgent=True)
+            writes = len(server.writes())
+            unit.behaviour = "ok"
+            later = kit.NOON + timedelta(minutes=30)
+            return first, writes, await bus.apply(order, later, urgent=True)
+
+    first, writes, again = asyncio.run(story())
+    assert not isinstance(first, Applied | NotWritten)
+    assert writes == 0
+    assert again == Applied(3.0, written=True)
+
+
 def test_a_device_that_comes_back_with_other_firmware_is_written_no_more(kit, plant):
     order = kit.setpoint("d", "sg_mode", 3.0)
 
