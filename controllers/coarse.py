@@ -20,7 +20,7 @@ from ems.domain.plans import EventProblem, HomeProblem, SchedulingProblem
 STEPS_S = 300.0, 900.0, 1800.0
 """Steps are put together until they last so long: the shortest that brings enough."""
 LEAST = 2
-"""It is not worth it for fewer steps in one."""
+"""It is not worth it for fewer steps, or homes, in one."""
 SAMPLE = 150
 """So many homes, or some more, stand for all."""
 FEWER = 3
@@ -57,8 +57,10 @@ def sampled(model: Stacked) -> Simpler | None:
     rows = np.sort(
         np.concatenate([each[min(every // 2, each.size - 1) :: every] for each in alike])
     )
-    total = float(need.sum())
-    share = float(need[rows].sum()) / total if total > 0 else rows.size / model.homes
+    if LEAST * rows.size > model.homes:  # many take part in events of their own
+        return None
+    taken = float(need[rows].sum())
+    share = taken / float(need.sum()) if taken > 0 else rows.size / model.homes
     problem = model.problem
     base_w = 1000.0 * model.base_kw
     number = {home.dwelling_id: row for row, home in enumerate(problem.homes)}

@@ -6,12 +6,14 @@ import functools
 import itertools
 from dataclasses import replace
 from datetime import timedelta
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controllers import coarse
 from controllers.checking import decided, faults
 from controllers.evaluation import evaluate
 from controllers.fallback import fallback_schedule
@@ -25,12 +27,12 @@ from ems.domain.heating import PumpProblem
 from ems.domain.plans import BatteryProblem, EventProblem, PeakProblem
 
 
-def odd_problem(lab, seed):
+def odd_problem(lab, seed, step_s=1800.0):
     """A small block in which anything may be at its limit, priced below nothing or missing."""
     random = np.random.default_rng(seed)
     steps = int(random.integers(1, 13))
     homes = int(random.integers(1, 6))
-    problem = lab.problem(seed, homes, steps, 1800.0, pooled=bool(random.integers(2)))
+    problem = lab.problem(seed, homes, steps, step_s, pooled=bool(random.integers(2)))
     made = []
     for home in problem.homes:
         most = random.choice([0.0, 1.0], steps, p=[0.2, 0.8]) * home.heat_max_w
@@ -106,6 +108,24 @@ def test_any_block_is_planned_as_well_as_by_one_linear_programme(lab, seed):
         if all(home.pump is None for home in problem.homes):
             told = lab.referee(plain, found)
             assert found.objective_gbp == pytest.approx(told.cost, rel=1e-7, abs=1e-6)
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 100_000))
+def test_prices_of_simpler_blocks_lead_to_plans_as_good(lab, seed):
+    """Few homes are taken for many, steps for short ones: guesses may be poor, plans not."""
+    problem = odd_problem(lab, seed, 600.0)
+    with mock.patch.multiple(coarse, SAMPLE=1, FEWER=2):
+        found = planner(lab).plan(problem, 30.0)
+    whole = HighsPlanner(lab.zone).plan(problem, 30.0)
+    near = 1e-6 * max(1.0, abs(whole.objective_gbp))
+    assert check(problem, found) == ()
+    assert found.objective_gbp <= fallback_schedule(problem).objective_gbp + near
+    assert found.bound_gbp <= whole.objective_gbp + near
+    assert whole.bound_gbp <= found.objective_gbp + near
+    if whole.status == found.status == "optimal":
+        close = 2e-3 * max(1.0, abs(whole.objective_gbp))
+        assert found.objective_gbp == pytest.approx(whole.objective_gbp, abs=close)
 
 
 @pytest.mark.parametrize(("homes", "steps"), [(40, 48), (12, 288)])

@@ -78,6 +78,26 @@ def test_a_home_that_takes_part_alone_is_among_the_chosen():
     assert alone in {home.dwelling_id for home in fewer.problem.homes}
 
 
+def test_homes_that_each_take_part_in_an_event_of_their_own_are_not_thinned_out():
+    problem = generate(3 * SAMPLE, 4, 1)
+    names = [home.dwelling_id for home in problem.homes]
+    # Each home's number in events of its digits: no two take part in the same ones.
+    events = [
+        EventProblem(
+            event_id=f"E{bit}",
+            direction=Direction.DOWN,
+            limit_w=np.full(4, 9e4),
+            participants=frozenset(name for row, name in enumerate(names) if row >> bit & 1),
+            battery=False,
+            uncontrolled_w=np.zeros(4),
+            start=problem.start,
+            until=problem.start + timedelta(hours=24),
+        )
+        for bit in range(9)
+    ]
+    assert sampled(stack(replace(problem, events=tuple(events)))) is None
+
+
 def test_few_homes_are_not_thinned_out():
     assert sampled(stack(generate(3 * SAMPLE - 1, 2, 1))) is None
 
