@@ -169,13 +169,10 @@ class _CaseRun:
         self._case = case
         self._setting = setting
         self._work = work
-        estate = load_estate(setting.config)
-        parameters = load_parameters(setting.config.parent / FIELD_FILE)
-        if setting.blocks:
-            estate, parameters = _of_blocks(estate, parameters, setting.blocks)
+        estate, parameters = estate_of(setting)
         self._unpriced = estate
         self.estate = estate_at(estate, setting.tariff, setting.prices)
-        self.parameters = replace(parameters, seed=case.seed)
+        self.parameters = replace(parameters, seed=case.seed, houses=setting.houses)
         self.window = case.window
         self._sky = sky_of(self.estate, self.parameters, setting.weather, case.seed, work)
         self.parameters = self._sky.parameters
@@ -234,7 +231,7 @@ class _CaseRun:
             history_days=setting.history_days,
             runs={one: runs[one] for one in Controller if one in runs},
             frontier=dict(sorted(frontier.items())),
-            kept=kept_share(simulation.traits),
+            kept=kept_share(simulation),
             credits_gbp=credits_gbp,
             tariff=setting.tariff,
             houses=setting.houses,
@@ -381,6 +378,21 @@ class _CaseRun:
 
 
 _PLANNED = (Controller.BATTERY_ONLY, Controller.PLANNED, Controller.PERFECT_FORESIGHT)
+
+
+def estate_of(setting: Setting) -> tuple[Estate, FieldParameters]:
+    """Return the estate and its field, with the blocks that take part and prices as configured.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a block is not in the estate.
+    """
+    estate = load_estate(setting.config)
+    parameters = load_parameters(setting.config.parent / FIELD_FILE)
+    return (
+        _of_blocks(estate, parameters, setting.blocks) if setting.blocks else (estate, parameters)
+    )
 
 
 def _of_blocks(

@@ -7,7 +7,7 @@ their files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ def campaign_figures(
     cases: Iterable[Evidence],
     *,
     expected: int | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Figures:
     """Return all figures of a campaign, as plain numbers, texts, lists and mappings.
 
@@ -43,6 +44,8 @@ def campaign_figures(
         What has been run, in any order; each is read once.
     expected
         How many cases the campaign will have; as many as there are where not given.
+    settings
+        What else is to be said of how cases were run, by name.
 
     Raises
     ------
@@ -70,6 +73,7 @@ def campaign_figures(
         {
             "report": "backtest",
             **about,
+            "settings": dict(settings or {}),
             "cases_done": len(whole),
             "cases_expected": len(whole) if expected is None else max(expected, len(whole)),
             "interval": {

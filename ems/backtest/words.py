@@ -225,6 +225,7 @@ def conditions(figures: Figures, group: Figures) -> list[tuple[str, str]]:
             "What forecasts learn from",
             f"{days} days before each window, and every day of it as it passes",
         ),
+        *figures["settings"].items(),
         (
             "Cases",
             f"{figures['cases_done']} of {figures['cases_expected']} are in; "

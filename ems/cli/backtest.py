@@ -25,7 +25,8 @@ CONTROLLERS = "thermostat,battery_only,time_of_use,planned,perfect_foresight"
         "ems backtest --jobs 2 --seeds 1-5 --out out/ two cases beside each other\n"
         "ems backtest --windows 2023-02-20 --days 7 --seeds 1 --out out/\n"
         "ems backtest --tariff agile:prices.csv.gz --windows 2023-01-23 --out out/\n"
-        "ems backtest --houses heated-floor --controllers thermostat,planned --out out/"
+        "ems backtest --houses heated-floor --controllers thermostat,planned --out out/\n"
+        "ems backtest --out out/ --report-only        while a campaign is under way"
     )
 )
 @config_option
@@ -88,6 +89,7 @@ CONTROLLERS = "thermostat,battery_only,time_of_use,planned,perfect_foresight"
     help="How often is planned: 30min, as in a running estate, or 60min.",
 )
 @click.option("--blocks", default="", help="Blocks that take part, with commas; all if not given.")
+@click.option("--report-only", is_flag=True, help="Run nothing: report the cases that are there.")
 @click.option(
     "--out",
     required=True,
@@ -100,10 +102,13 @@ def backtest(config: Path, out: Path, jobs: int, days: int, seeds: str, **given:
     A case is one window and one seed: the homes' own thermostats with their schedules shifted
     up and down, the battery alone planned, timers set by a simple rule, everything planned with
     forecasts as they are issued, and with perfect foresight. All start from the same weeks under
-    thermostats. Finished cases are kept, so the same command goes on where it was cut short.
+    thermostats. Finished cases are kept, so the same command goes on where it was cut short. The
+    report is of all cases in the folder, those of other prices and houses apart.
     """
     from ems.backtest.campaign import cases_of, run_campaign
     from ems.backtest.case import Setting
+    from ems.backtest.reporting import report_campaign
+    from ems.backtest.words import promises, summary
     from ems.cli.estate import open_estate
     from ems.service.logs import configure
 
@@ -126,11 +131,17 @@ def backtest(config: Path, out: Path, jobs: int, days: int, seeds: str, **given:
         blocks=tuple(name for name in given["blocks"].split(",") if name),
     )
     cases = cases_of(_windows(given["windows"]), days * 24, _seeds(seeds))
-    failed = run_campaign(cases, setting, jobs=jobs, tell=_show)
+    failed = [] if given["report_only"] else run_campaign(cases, setting, jobs=jobs, tell=_show)
     for one in failed:
         click.echo(f"Failed: {one.case.start} seed {one.case.seed}: {one.why}", err=True)
         if one.trace:
             click.echo(one.trace, err=True)
+    figures, paths = report_campaign(cases, setting)
+    for group in figures["groups"][:1]:
+        click.echo(summary(figures)[0])
+        for promise in promises(group):
+            click.echo(f"{promise['heading']} {promise['text']}")
+    click.echo(f"{figures['cases_done']} of {figures['cases_expected']} cases: {paths[0]}")
     if failed:
         raise click.exceptions.Exit(1)
 

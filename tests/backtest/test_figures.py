@@ -12,16 +12,22 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ems.backtest.case import Setting
+from ems.backtest.cases import save_evidence
 from ems.backtest.drawing import Row, Spot, intervals, plane, strips
 from ems.backtest.figures import campaign_figures, case_figures, weeks_of
 from ems.backtest.report import write_campaign
+from ems.backtest.reporting import report_campaign
 from ems.backtest.words import less
+from ems.cli import main
 from ems.demo.evidence import Controller, Evidence
 from ems.demo.figures import figures
 from ems.demo.metering import WARMTH, Measured, Stored, Window
+from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Estate
 from ems.settings import load_estate
 
@@ -267,3 +273,40 @@ def test_charts_hold_whatever_numbers_they_are_given(
             assert 0.0 <= float(circle.attrib["cy"]) <= bottom
     above = sum(circle.attrib["fill"] == "#222" for circle in roots[1].iter("circle"))
     assert above == sum(value > 0.5 for value in values)
+
+
+def test_a_folder_of_cases_is_reported_by_the_command_whoever_ran_them(
+    cases: list[Evidence], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    save_evidence(out / "cases/trial_two-node_error_2023-01-16_1.npz", cases[0])
+    save_evidence(out / "cases/trial_two-node_error_2023-02-06_2.npz", cases[3])
+    given = ["backtest", "--config", str(DEMO), "--out", str(out), "--report-only"]
+    asked = ["--windows", "2023-01-16,2023-02-06", "--days", "14", "--seeds", "1-2"]
+    result = CliRunner().invoke(main, [*given, *asked, "--plan-every", "30min"])
+    assert result.exit_code == 0, result.output
+    assert "2 of 4 cases" in result.output
+    assert "planning cost" in result.output
+    assert "Missed: at least 85 %" in result.output
+    found = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert (found["cases_done"], found["cases_expected"]) == (2, 4)
+    assert found["settings"]["Planned every"] == "30 minutes"
+
+
+def test_cases_at_other_prices_join_once_somebody_says_where_those_are(
+    cases: list[Evidence], tmp_path: Path
+) -> None:
+    save_evidence(tmp_path / "cases/agile.npz", replace(cases[1], tariff="agile"))
+    setting = Setting(DEMO, tmp_path)
+    with pytest.raises(InvalidInputError, match="Give --tariff agile:FILE once more"):
+        report_campaign([], setting)
+    prices = tmp_path / "agile.csv"
+    rows = [f"{start:%Y-%m-%dT%H:%MZ},{10 + start.hour}" for start in cases[1].window.half_hours]
+    prices.write_text("\n".join(["interval_start_utc,price_inc_vat_p_per_kwh", *rows]))
+    named = replace(setting, tariff="agile", prices=prices)
+    # From then on it is known.
+    for one in (named, setting):
+        found, _ = report_campaign([], one)
+        assert [group["tariff"] for group in found["groups"]] == ["agile"]
+    with pytest.raises(InvalidInputError, match="40 homes instead of 20"):
+        report_campaign([], replace(setting, blocks=("A",)))
