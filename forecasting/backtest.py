@@ -1,7 +1,8 @@
 """Backtest: forecasts as they would have been made at earlier instants, and their scores.
 
 Frames in, metrics out: nothing here reads a file or a clock. A model sees only
-`known_before` each origin. Scores are those of the estate's definitions::
+`known_before` each origin, without stuck meters and outages (`forecasting.faults`); what came is
+scored as it stands in the file. Scores are those of the estate's definitions::
 
     mae_ratio     = Σ |q50 - y| / Σ |naive - y|                                          (10)
     pinball_ratio = Σ_q Σ max(q (y - f_q), (q - 1)(y - f_q)) / the same of the naive     (11)
@@ -23,6 +24,7 @@ import pandas as pd
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray, Forecast
+from forecasting.faults import usable
 from forecasting.interface import LEVELS, Horizon, SeriesModel, check_frame, known_before
 
 WEEK = 336
@@ -236,7 +238,11 @@ def run_backtest(
     }
     for number, origin in enumerate(plan.origins):
         known = known_before(homes, origin)
-        recent = known if not number else known.loc[known.index >= plan.origins[number - 1] - LATE]
+        # The span holds all of a stuck stretch that was too short at the last origin.
+        since = plan.origins[number - 1] - LATE if number else known.index[:1].min()
+        recent = usable(known.loc[known.index >= since]).power_w
+        if any(number % contest.refit_every == 0 for contest in contests):
+            known = usable(known).power_w
         seen = None if observed is None else known_before(observed, origin)
         horizon = Horizon.following(origin, plan.steps)
         coming = {} if weather is None else weather(horizon)

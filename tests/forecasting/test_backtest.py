@@ -195,3 +195,16 @@ def test_origins_outside_the_readings_and_empty_plans_are_refused():
         Plan((), 48, 2)
     with pytest.raises(InvalidInputError, match="horizon"):
         Plan((late,), 0, 2)
+
+
+def test_models_never_see_what_had_shown_itself_as_a_fault():
+    homes = frame(30, 3)
+    homes.iloc[20 * 48 + 10 : 23 * 48, 1] = 777.0  # stuck for nearly three days
+    oracle = Oracle()
+    origins = tuple((BEGIN + pd.Timedelta(days=day)).to_pydatetime() for day in (21, 23, 24))
+    found = run_backtest(homes, Plan(origins, 4, 3, 0.03), [Contest("o", {"home": oracle}, 99)])
+    seen = [told[1]["H001"] for told in oracle.told]
+    assert [bool((one == 777.0).any()) for one in seen] == [True, False, False]  # not yet a fault
+    assert seen[1].isna().any() and not oracle.told[1][1]["H000"].isna().any()
+    assert (seen[1].index <= homes.index[20 * 48 + 10]).any()  # what was given before is taken back
+    assert np.isfinite(found["o"]["home"].actual).all()
