@@ -27,6 +27,9 @@ class HomePlanPart(Part):
     backup_w: Series | None = about(f"Backup heater to the tank [W], {SERIES}.", default=None)
     tank_wh: Series | None = about("Held at each step's end [Wh].", default=None)
     cause: list[str] | None = about(f"Why, {SERIES}; where it was asked for.", default=None)
+    also: list[list[str]] | None = about(
+        f"Further causes, {SERIES}; where they were looked for.", default=None
+    )
     sentence: list[str] | None = about(f"Why, in words, {SERIES}.", default=None)
 
 
@@ -170,6 +173,7 @@ def _home(home: HomePlan) -> HomePlanPart:
         backup_w=_maybe(home.backup_w),
         tank_wh=_maybe(home.tank_wh),
         cause=[str(each) for each in home.cause] or None,
+        also=[[str(each) for each in step] for step in home.also] or None,
         sentence=list(home.sentence) or None,
     )
 

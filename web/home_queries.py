@@ -28,7 +28,7 @@ from web.series import (
     step_starts,
     times_of,
 )
-from web.words import CAUSES, command_words, outcome_is_good, outcome_words
+from web.words import cause_words, command_words, outcome_is_good, outcome_words
 
 KEPT_ONCE = timedelta(days=14)
 """A setpoint that repeats itself is kept once: the one in force may be this old."""
@@ -135,7 +135,7 @@ def _row(estate: Estate, record: SetpointRecord) -> SetpointRow:
         at=setpoint.issued_at,
         device_id=setpoint.point_id.device_id,
         asks=command_words(setpoint.point_id.point, setpoint.value),
-        cause=CAUSES[setpoint.cause],
+        cause=cause_words(setpoint.causes),
         sentence=setpoint.sentence,
         outcome=outcome_words(record.outcome, estate.zone),
         good=outcome_is_good(record.outcome),
@@ -183,7 +183,7 @@ def homes_now(
                 if command
                 else "own thermostat",
                 confirmed=command.confirmed if command else None,
-                cause=CAUSES[record_of.setpoint.cause] if command and record_of else "",
+                cause=cause_words(record_of.setpoint.causes) if command and record_of else "",
                 sentence=record_of.setpoint.sentence if command and record_of else "",
                 doing=_doing(_good(estate, latest, pump_id, "operating_state")),
                 wish=wish,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from ems.domain.estate import Block, Supply
@@ -39,9 +40,18 @@ CAUSES = {
     Cause.BATTERY_FULL: "Battery full",
     Cause.BATTERY_LOW: "Battery low",
     Cause.HOLD: "Hold",
+    Cause.GENTLE_TEST: "Gentle test",
     Cause.NO_PLAN: "No plan",
     Cause.RELEASE: "Handed back",
 }
+
+
+def cause_words(causes: Sequence[Cause]) -> str:
+    """Return causes as people read them, the chief one first: ``Cheap now, hot water``."""
+    chief, *also = (CAUSES[cause] for cause in causes)
+    return ", ".join([chief, *(f"{each[0].lower()}{each[1:]}" for each in also)])
+
+
 QUALITIES = {
     Quality.GOOD: "good",
     Quality.STALE: "unchanged too long",

@@ -15,7 +15,7 @@ from ems.cli.plan_explain import explain
 from ems.cli.plan_files import generate, schema, solve
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
-from ems.domain.plans import PlanLimits, Schedule
+from ems.domain.plans import BatteryPlan, HomePlan, PlanLimits, Schedule
 from ems.domain.time import steps
 from ems.service.plan_words import (
     SOLVERS,
@@ -38,6 +38,10 @@ plan.add_command(explain)
 plan.add_command(solve)
 plan.add_command(generate)
 plan.add_command(schema)
+
+
+def _causes(part: HomePlan | BatteryPlan) -> list[list[str]]:
+    return [[str(cause) for cause in part.causes(step)] for step in range(len(part.cause))]
 
 
 def _starts(schedule: Schedule) -> list[Any]:
@@ -106,6 +110,7 @@ def _as_dict(schedule: Schedule) -> dict[str, Any]:
             "power_w": battery.power_w.tolist(),
             "energy_wh": battery.energy_wh.tolist(),
             "cause": [str(cause) for cause in battery.cause],
+            "causes": _causes(battery),
         },
         "homes": [
             {
@@ -114,6 +119,7 @@ def _as_dict(schedule: Schedule) -> dict[str, Any]:
                 "power_w": home.power_w.tolist(),
                 "room_c": home.room_c.tolist(),
                 "cause": [str(cause) for cause in home.cause],
+                "causes": _causes(home),
                 "sentence": list(home.sentence),
             }
             for home in schedule.homes

@@ -12,7 +12,7 @@ import click
 from ems.cli.comfort import local_instant
 from ems.cli.estate import estate_clock, open_estate, open_existing_store
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
-from ems.cli.setpoints import outcome_in_words
+from ems.cli.setpoints import causes_in_words, outcome_in_words
 from ems.domain.errors import InvalidInputError
 from ems.domain.plans import HomePlan, Schedule
 from ems.domain.setpoints import SetpointRecord
@@ -27,7 +27,7 @@ COMING = timedelta(hours=12)
     epilog=examples(
         "ems plan explain A-07                       now\n"
         "ems plan explain A-07 2023-01-05T17:30      at a local date and time\n"
-        "ems plan explain A-07 --json | jq .setpoint.cause"
+        "ems plan explain A-07 --json | jq .setpoint.causes"
     )
 )
 @config_option
@@ -38,8 +38,9 @@ COMING = timedelta(hours=12)
 def explain(config: Path, state: Path, home: str, time: str | None, as_json: bool) -> None:
     """Say why HOME's heating was told what it was told, now or at TIME.
 
-    First the setpoint in force with the cause it was sent with, then what the plan of that time
-    foresaw for the half-hour, and what it intended for the hours after it.
+    First the setpoint in force with the causes it was sent with, the chief one first, then what
+    the plan of that time foresaw for the half-hour, and what it intended for the hours after it.
+    A plan's causes were found by planning again without each of them.
     """
     estate = open_estate(config)
     try:
@@ -70,7 +71,7 @@ def explain(config: Path, state: Path, home: str, time: str | None, as_json: boo
         click.echo(
             f"Told: {sent.point_id.point} {sent.value:g} since "
             f"{sent.issued_at.astimezone(estate.zone):%a %H:%M} "
-            f"({str(sent.cause).replace('_', ' ')}; {outcome_in_words(told.outcome)})"
+            f"({causes_in_words(sent.causes)}; {outcome_in_words(told.outcome)})"
         )
         click.echo(f"Because: {sent.sentence}")
     part = None if plan is None else plan.home(home)
@@ -90,12 +91,12 @@ def explain(config: Path, state: Path, home: str, time: str | None, as_json: boo
     rows = [
         [
             f"{run['from'].astimezone(estate.zone):%a %H:%M}",
-            str(run["cause"]).replace("_", " "),
+            causes_in_words(run["causes"]),
             run["sentence"],
         ]
         for run in _runs(plan, part, step)
     ]
-    click.echo("\n" + table(["from", "cause", "why"], rows))
+    click.echo("\n" + table(["from", "causes", "why"], rows))
 
 
 def _heat_value(part: HomePlan, step: int) -> str:
@@ -116,9 +117,9 @@ def _runs(plan: Schedule, part: HomePlan, step: int) -> list[dict[str, Any]]:
     starts = _starts(plan)
     coming = [k for k in range(step, len(starts)) if starts[k] < starts[step] + COMING]
     return [
-        {"from": starts[next(iter(same))], "cause": cause, "sentence": sentence}
-        for (cause, sentence), same in groupby(
-            coming, key=lambda k: (part.cause[k], part.sentence[k])
+        {"from": starts[next(iter(same))], "causes": causes, "sentence": sentence}
+        for (causes, sentence), same in groupby(
+            coming, key=lambda k: (part.causes(k), part.sentence[k])
         )
     ]
 
@@ -136,11 +137,14 @@ def _document(
             "issued_at": plan.issued_at,
             "heat_w": float(part.heat_w[step]),
             "room_c": float(part.room_c[step]),
-            "cause": str(part.cause[step]),
+            "causes": [str(cause) for cause in part.causes(step)],
             "sentence": part.sentence[step],
             "price_gbp_per_kwh": float(plan.price_gbp_per_kwh[step]),
             "heat_value_gbp_per_kwh": None if value is None else float(value[step]),
-            "coming": [{**run, "cause": str(run["cause"])} for run in _runs(plan, part, step)],
+            "coming": [
+                {**run, "causes": [str(cause) for cause in run["causes"]]}
+                for run in _runs(plan, part, step)
+            ],
         }
     setpoint = None
     if told is not None:
@@ -149,7 +153,7 @@ def _document(
             "point": sent.point_id.point,
             "value": sent.value,
             "issued_at": sent.issued_at,
-            "cause": str(sent.cause),
+            "causes": [str(cause) for cause in sent.causes],
             "sentence": sent.sentence,
             "plan": sent.plan_id or None,
             "outcome": outcome_in_words(told.outcome),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ems.cli.estate import estate_clock, open_estate, open_existing_store
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
 from ems.domain.setpoints import (
     Applied,
+    Cause,
     Deferred,
     NotWritten,
     Outcome,
@@ -20,6 +22,11 @@ from ems.domain.setpoints import (
     Unconfirmed,
     Unreachable,
 )
+
+
+def causes_in_words(causes: Sequence[Cause]) -> str:
+    """Return causes as a short phrase, the chief one first."""
+    return ", ".join(str(cause).replace("_", " ") for cause in causes)
 
 
 def outcome_in_words(outcome: Outcome) -> str:
@@ -88,6 +95,7 @@ def setpoints(
                     "issued_at": record.setpoint.issued_at,
                     "expires_at": record.setpoint.expires_at,
                     "cause": str(record.setpoint.cause),
+                    "causes": [str(cause) for cause in record.setpoint.causes],
                     "sentence": record.setpoint.sentence,
                     "outcome": type(record.outcome).__name__,
                     "detail": outcome_in_words(record.outcome),
@@ -108,7 +116,7 @@ def setpoints(
                     record.setpoint.point_id.device_id,
                     record.setpoint.point_id.point,
                     f"{record.setpoint.value:g}",
-                    str(record.setpoint.cause).replace("_", " "),
+                    causes_in_words(record.setpoint.causes),
                     outcome_in_words(record.outcome),
                 ]
                 for record in records

@@ -59,6 +59,7 @@ def ems(tmp_path: Path):
         room_c=21.0 + 0.1 * four,
         cause=(Cause.CHEAP_NOW, Cause.CHEAP_NOW, Cause.DEAR_NOW, Cause.DEAR_NOW),
         sentence=("Heating ahead.", "Heating ahead.", "Resting.", "Resting."),
+        also=((Cause.EVENT,), (Cause.EVENT,), (), ()),
     )
     store.add_schedule(
         Schedule(
@@ -93,6 +94,7 @@ def test_now_is_explained_by_the_setpoint_in_force_and_the_plan(ems) -> None:
     assert "Because: Cheap now, dear later." in shown
     assert "4.00 kW of heat, 21.0 °C" in shown
     assert shown.count("Heating ahead.") == 1, "steps with one reason are one line"
+    assert "cheap now, event" in shown
     assert shown.index("Heating ahead.") < shown.index("Resting.")
 
 
@@ -102,10 +104,13 @@ def test_an_earlier_time_is_explained_by_what_was_known_then(ems) -> None:
     assert "As your schedule asks." in shown
     assert "No plan of that time" in shown
     told = json.loads(ems("A-07", then, "--json"))
-    assert told["setpoint"]["cause"] == "schedule"
+    assert told["setpoint"]["causes"] == ["schedule"]
     assert told["plan"] is None
     now = json.loads(ems("A-07", "--json"))
-    assert [run["cause"] for run in now["plan"]["coming"]] == ["cheap_now", "dear_now"]
+    assert [run["causes"] for run in now["plan"]["coming"]] == [
+        ["cheap_now", "event"],
+        ["dear_now"],
+    ]
 
 
 def test_a_home_that_does_not_exist_is_refused_with_a_remedy(ems) -> None:
