@@ -58,7 +58,7 @@ CONTROLLERS = "thermostat,battery_only,time_of_use,planned,perfect_foresight"
     "--houses",
     default="two-node",
     show_default=True,
-    help="Model of the simulated homes.",
+    help="Model of the simulated homes: two-node, heated-floor, two-zone or mixed.",
 )
 @click.option(
     "--controllers",
@@ -110,10 +110,12 @@ def backtest(config: Path, out: Path, jobs: int, days: int, seeds: str, **given:
     from ems.backtest.reporting import report_campaign
     from ems.backtest.words import promises, summary
     from ems.cli.estate import open_estate
+    from ems.field.houses import rooms_model
     from ems.service.logs import configure
 
     configure("backtest", level="ERROR")
     open_estate(config)
+    rooms_model(given["houses"])
     tariff, prices = _tariff(given["tariff"])
     setting = Setting(
         config=config.resolve(),

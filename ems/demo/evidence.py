@@ -31,7 +31,6 @@ from ems.domain.time import HALF_HOUR, floor_to
 from ems.field.parameters import FieldParameters
 from ems.field.simulation import EstateSimulation
 from ems.field.storage import SELF_USE
-from ems.field.traits import Traits
 from ems.service.fits import InlineFits
 from ems.store import open_store
 
@@ -180,15 +179,15 @@ def gather(
         history_days=span.days,
         runs=runs,
         frontier=dict(sorted(frontier.items())),
-        kept=kept_share(maker.simulation.traits),
+        kept=kept_share(maker.simulation),
         credits_gbp=credits_gbp,
     )
 
 
-def kept_share(traits: Traits) -> FloatArray:
+def kept_share(simulation: EstateSimulation) -> FloatArray:
     """Return ``exp(-6 h * U / C)`` of every home's true loss and capacity, shape (homes,)."""
-    capacity = traits.air_j_per_k + traits.fabric_j_per_k + traits.circuit_j_per_k
-    return np.asarray(np.exp(-USEFUL_AFTER_S * traits.loss_w_per_k / capacity))
+    capacity = simulation.physics.rooms.capacity_j_per_k
+    return np.asarray(np.exp(-USEFUL_AFTER_S * simulation.traits.loss_w_per_k / capacity))
 
 
 class _Bar:

@@ -62,7 +62,7 @@ class Stored:
     battery_kwh
         Usable energy above empty, shape (blocks,).
     room_kwh, tank_kwh
-        Heat in air, fabric and circuit, and in the tank, above 20 °C and 40 °C,
+        Heat in rooms, building and circuit, and in the tank, above 20 °C and 40 °C,
         shape (homes,); only differences between instants mean anything.
     """
 
@@ -74,11 +74,7 @@ class Stored:
     def of(cls, simulation: EstateSimulation) -> Stored:
         """Return what is stored now."""
         homes, traits = simulation.homes, simulation.traits
-        room_j = (
-            traits.air_j_per_k * (homes.air_c - 20.0)
-            + traits.fabric_j_per_k * (homes.fabric_c - 20.0)
-            + traits.circuit_j_per_k * (homes.circuit_c - 20.0)
-        )
+        room_j = simulation.physics.rooms.stored_j(homes)
         return cls(
             battery_kwh=np.array(
                 [

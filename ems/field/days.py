@@ -42,7 +42,10 @@ class Day:
     outdoor_c: FloatArray
     humidity_pct: FloatArray
     vapour_out: FloatArray
+    wind_m_s: FloatArray
     vent_w_per_k: FloatArray
+    airing_w_per_k: FloatArray
+    """Part of the former that people let in when they air in the morning."""
     solar_w: FloatArray
     gains_w: FloatArray
     moisture_kg_s: FloatArray
@@ -119,15 +122,18 @@ class DayMaker:
         )
         household = self._household(day, rng)
         people_w, moisture, draw, open_window = self._people(number, local_hour, weekend, outdoor)
+        airing = open_window * traits.airing_w_per_k
         vent = traits.vent_w_per_k * (0.55 + 0.1125 * wind)[:, None]
-        vent += open_window * traits.airing_w_per_k
+        vent += airing
         return Day(
             start_s=number * 86400,
             local_hour=local_hour,
             outdoor_c=outdoor,
             humidity_pct=humidity,
             vapour_out=humidity / 100.0 * saturated_vapour(outdoor),
+            wind_m_s=wind,
             vent_w_per_k=vent,
+            airing_w_per_k=airing,
             solar_w=on_faces[:, which] * traits.aperture_m2,
             gains_w=people_w + APPLIANCE_HEAT_SHARE * household,
             moisture_kg_s=moisture,

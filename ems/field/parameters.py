@@ -79,6 +79,8 @@ class FieldParameters:
         By dwelling.
     planted
         Planted faults.
+    houses
+        Name of the house model, of :data:`ems.field.houses.MODELS`.
     """
 
     seed: int
@@ -89,6 +91,7 @@ class FieldParameters:
     communal_w: Mapping[str, float] = field(default_factory=dict)
     quirks: Mapping[str, Quirk] = field(default_factory=dict)
     planted: Planted = field(default_factory=Planted)
+    houses: str = "two-node"
 
 
 class _Model(BaseModel):

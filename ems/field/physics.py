@@ -1,11 +1,8 @@
 """Homes and their heat pumps, all stepped at once.
 
-Two nodes a home (air with furnishings ``Ta``, fabric ``Tf``), one for the heating
-circuit ``Tw`` and one for the hot-water tank ``Tt``, explicit Euler::
+Rooms, building and heating circuit are those of a house model (:mod:`ems.field.houses`); here
+are the hot-water tank ``Tt`` by explicit Euler, moisture, thermostats and heat pumps::
 
-    Ca dTa/dt = UA (Tw - Ta) + H (Tf - Ta) - (Hv + Hw)(Ta - To) + gains + 0.6 solar
-    Cf dTf/dt = H (Ta - Tf) - Hf (Tf - To) + sum_j P_ij (Tf_j - Tf) + 0.4 solar
-    Cw dTw/dt = heat to rooms - UA (Tw - Ta)
     Ct dTt/dt = heat to tank - losses - draws
 
 The heat pump follows its room thermostat, a weather-compensated flow temperature
@@ -22,15 +19,14 @@ from numpy.typing import NDArray
 
 from ems.domain.forecasts import FloatArray
 from ems.field.days import AIR_J_PER_M3_K, Day, saturated_vapour
+from ems.field.houses import rooms_model
+from ems.field.rooms import AIRING_ABOVE_C, AIRING_W_PER_K_K, Around
 from ems.field.traits import Traits
 
 BoolArray = NDArray[np.bool_]
 
 HYSTERESIS_K = 0.5
 """The room thermostat calls for heat below its target and stops this much above it."""
-AIRING_ABOVE_C = 24.0
-AIRING_W_PER_K_K = 25.0
-"""People who are too warm open a window: ventilation per kelvin above [W/K²]."""
 SG_RAISE_K = (0.0, 0.0, 0.0, 1.0, 2.0)
 """What each SG Ready state adds to the room target [K], by its number."""
 SG_BLOCKED = 1
@@ -43,8 +39,6 @@ TANK_LIFT_K = 6.0
 TANK_RESERVE_C = 38.0
 """Below this the tank is heated outside its timer too."""
 COLD_WATER_C = 10.0
-STANDING_EMISSION = 0.25
-"""Share of the radiators' output while their pump stands still."""
 START_S = 180.0
 START_SHARE = 0.45
 FROST_S = 4500.0
@@ -137,16 +131,23 @@ class HomePhysics:
     ----------
     traits
         Hidden parameters.
+    houses
+        Name of the house model.
 
     Attributes
     ----------
+    rooms
+        The house model, with what it carries.
     capacity_share, loss_factor, open_w_per_k, sense_k
         What is left of heat pumps [-], by how much homes lose more [-], what open windows add
         [W/K], errors of the pumps' own thermostats [K]; shape (homes,), changed by faults.
     """
 
-    def __init__(self, traits: Traits) -> None:
+    def __init__(self, traits: Traits, houses: str = "two-node") -> None:
         self.traits = traits
+        self.rooms = rooms_model(houses)(traits)
+        self._sends_w_per_k = self.rooms.sends_w_per_k
+        self._design_flow_c = self.rooms.design_flow_c
         count = len(traits.ids)
         self.capacity_share = traits.capacity_share.copy()
         self.loss_factor, self.open_w_per_k = np.ones(count), np.zeros(count)
@@ -189,7 +190,7 @@ class HomePhysics:
         curve = min(max((20.0 - outdoor) / 22.0, 0.0), 1.2)
         short = state.target_c + 0.5 * HYSTERESIS_K - state.air_c - self.sense_k
         boost = np.minimum(np.maximum(short, 0.0) * ROOM_INFLUENCE_K_PER_K, ROOM_INFLUENCE_MAX_K)
-        aim = 25.0 + curve * (traits.design_flow_c - 25.0) + traits.curve_offset_k + boost
+        aim = 25.0 + curve * (self._design_flow_c - 25.0) + traits.curve_offset_k + boost
         aim = np.minimum(aim, FLOW_MAX_C - 5.0)
 
         state.held_s += dt_s
@@ -209,7 +210,7 @@ class HomePhysics:
         most = traits.capacity_w * share * self.capacity_share
         least = traits.min_modulation * most
         pull = (
-            traits.emitter_w_per_k * (aim - state.air_c)
+            self._sends_w_per_k * (aim - self.rooms.sink_c(state))
             + traits.circuit_j_per_k * (aim - state.circuit_c) / CIRCUIT_PULL_S
         )
         heat = np.where(to_tank, 0.9 * most, pull)
@@ -256,37 +257,30 @@ class HomePhysics:
 
     def _rooms(self, state: HomeState, day: Day, minute: int, outdoor: float, dt_s: float) -> None:
         traits = self.traits
-        air, fabric, circuit = state.air_c, state.fabric_c, state.circuit_c
-        vent = day.vent_w_per_k[minute] + AIRING_W_PER_K_K * np.maximum(air - AIRING_ABOVE_C, 0.0)
-        solar = day.solar_w[minute]
-        emitted = traits.emitter_w_per_k * (circuit - air)
-        emitted *= np.where(state.pump_on, 1.0, STANDING_EMISSION)
-        lost = self.loss_factor * (vent + traits.window_w_per_k) + self.open_w_per_k
-        walls = self.loss_factor * traits.fabric_w_per_k
-        losses = lost * (outdoor - air)
-        between = traits.coupling_w_per_k * (fabric - air)
-        to_air = emitted + between + losses + day.gains_w[minute] + 0.6 * solar
-        to_air += traits.tank_loss_w_per_k * (state.tank_c - air)
-        to_fabric = (
-            traits.coupling_w_per_k * air
-            + walls * (outdoor - fabric)
-            + self._party @ fabric
-            - (traits.coupling_w_per_k + self._party_sum) * fabric
-            + 0.4 * solar
+        air = state.air_c
+        vent = day.vent_w_per_k[minute]
+        from_tank = traits.tank_loss_w_per_k * (state.tank_c - air)
+        around = Around(
+            outdoor_c=outdoor,
+            wind_m_s=float(day.wind_m_s[minute]),
+            vent_w_per_k=vent,
+            airing_w_per_k=day.airing_w_per_k[minute],
+            solar_w=day.solar_w[minute],
+            gains_w=day.gains_w[minute],
+            tank_w=from_tank,
+            neighbours_w=self._party @ state.fabric_c,
+            neighbours_w_per_k=self._party_sum,
+            loss_factor=self.loss_factor,
+            open_w_per_k=self.open_w_per_k,
         )
         drawn = day.draw_w[minute] * np.minimum((state.tank_c - COLD_WATER_C) / 30.0, 1.0)
-        to_tank = (
-            state.tank_heat_w
-            - traits.tank_loss_w_per_k * (state.tank_c - air)
-            - np.maximum(drawn, 0.0)
-        )
+        to_tank = state.tank_heat_w - from_tank - np.maximum(drawn, 0.0)
+        vent = vent + AIRING_W_PER_K_K * np.maximum(air - AIRING_ABOVE_C, 0.0)
         change = vent / AIR_J_PER_M3_K
         state.vapour = state.vapour + dt_s / traits.volume_m3 * (
             day.moisture_kg_s[minute] - change * (state.vapour - day.vapour_out[minute])
         )
-        state.air_c = air + dt_s * to_air / traits.air_j_per_k
-        state.fabric_c = fabric + dt_s * to_fabric / traits.fabric_j_per_k
-        state.circuit_c = circuit + dt_s * (state.heat_w - emitted) / traits.circuit_j_per_k
+        self.rooms.step(state, around, dt_s)
         state.tank_c = state.tank_c + dt_s * to_tank / traits.tank_j_per_k
 
     def humidity_pct(self, state: HomeState) -> FloatArray:

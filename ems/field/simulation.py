@@ -80,10 +80,11 @@ class EstateSimulation:
         )
         day = self._days.day(self._now_s // 86400)
         minute = self._now_s % 86400 // 60
-        self.physics = HomePhysics(self.traits)
+        self.physics = HomePhysics(self.traits, parameters.houses)
         self.sensor_offset_k = self.traits.sensor_offset_k.copy()
         outdoor = float(day.outdoor_c.mean())
         self.homes = HomeState.at_rest(self.traits, day.wish_c[minute].copy(), outdoor)
+        self.physics.rooms.rest(self.homes, outdoor)
         self.layout = PointLayout(estate)
         self.point_ids = self.layout.offered
         self._build_blocks()
@@ -416,6 +417,8 @@ class EstateSimulation:
                 name: [None if math.isnan(value) else value for value in values]
                 for name, values in self.homes.dump().items()
             },
+            "houses": self.parameters.houses,
+            "rooms": self.physics.rooms.dump(),
             "control_mode": self.control_mode.tolist(),
             "batteries": [battery.dump() if battery else None for battery in self.batteries],
             "pv_limits": self.pv_limits.dump(),
@@ -430,10 +433,15 @@ class EstateSimulation:
         Raises
         ------
         InvalidInputError
-            Where it belongs to another estate, seed or set of homes.
+            Where it belongs to another estate, seed, house model or set of homes.
         """
-        for name, mine in (("estate", self.estate.id), ("seed", self.parameters.seed)):
-            if state.get(name) != mine:
+        own = {
+            "estate": self.estate.id,
+            "seed": self.parameters.seed,
+            "houses": self.parameters.houses,
+        }
+        for name, mine in own.items():
+            if state.get(name, "two-node" if name == "houses" else None) != mine:
                 raise InvalidInputError(
                     f"the checkpoint belongs to another {name}",
                     field=f"checkpoint.{name}",
@@ -449,6 +457,7 @@ class EstateSimulation:
             )
         self._now_s = int(state["now_s"])
         self.homes.restore(state["homes"])
+        self.physics.rooms.restore(state.get("rooms", {}))
         self.control_mode = np.array(state["control_mode"], dtype=np.float64)
         for battery, dumped in zip(self.batteries, state["batteries"], strict=True):
             if battery is not None and dumped is not None:
