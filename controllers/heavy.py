@@ -27,6 +27,7 @@ from controllers.stacked import Stacked, stack
 from controllers.states import Told, ask, fixed_gbp, joined, makes_of, parted, rooms_alone
 from controllers.stores import heat_values
 from ems.domain.forecasts import FloatArray
+from ems.domain.plan_costs import PlanCosts
 
 KEEP = 0.8
 """Weight of the best prices so far: the first are good."""
@@ -36,6 +37,8 @@ NEAR = 0.1
 """Share of the gap that answers may be short of their bounds, in sum."""
 ROUGH = 5.0
 """So much more in the first rounds."""
+PROOF = 0.2
+"""Share of the time that is kept for proving a bound where cycles are due."""
 ROUNDS = 60
 NOTHING = 1e-9
 
@@ -54,7 +57,7 @@ class Heavy:
 
     Attributes
     ----------
-    decision
+    decision, objective_gbp
         The best plan so far; own thermostats at first.
     prices
         Of the newest mixture; ``None`` where time was up before any.
@@ -70,17 +73,40 @@ class Heavy:
         self.decision = thermostat_decision(model)
         self.prices: Prices | None = None
         self.bound_gbp = crude_bound_gbp(model)
-        self._objective_gbp = evaluate(model, self.decision).objective_gbp
+        costs = evaluate(model, self.decision).costs
+        self.objective_gbp, self._scale_gbp = costs.objective_gbp, scale_gbp(costs)
         self._told: Told | None = None
+        self._free: Told | None = None
 
     def run(self, gap: float) -> None:
         """Improve the plan until it is within ``gap`` of the bound or time is up."""
+        if not self._begin(gap):
+            return
+        due = bool(due_of(self._model.tanks).size)
+        enough = self._left() * PROOF if due else 0.0
+        told = self._ask(self._center, ROUGH * self._near_gbp)
+        if told is None or (due and not self._choose(told)):
+            return
+        self._rounds(gap, enough)
+        if not due or self._told is None:
+            return
+        self._prove(gap, fine=False)
+        before = self._windows
+        if self._left() > enough and self._choose(self._told) and self._windows != before:
+            self._rounds(gap, enough)
+            self._prove(gap, fine=False)
+        self._prove(gap, fine=True)
+
+    def _begin(self, gap: float) -> bool:
+        """Find first prices and a first plan by way of single stores; whether time sufficed."""
         model = self._model
+        if self._left() <= 0:
+            return False
         simple = stack(simplified(model.problem))
         first = Pricing(simple, self._left, self._threads)
         mixture = first.run(gap)
         if mixture is None:
-            return
+            return False
         heat = np.minimum(first.master.mixed(mixture), simple.heat_max_kw)
         battery, _ = battery_of(simple, first.master.programme, mixture.columns)
         decision = followed(model, simple, Decision(heat, battery))
@@ -89,31 +115,29 @@ class Heavy:
         prices = prices_of(simple, first.master.programme, mixture.columns, mixture.row_duals)
         worth = heat_values(simple, heat, simple.rooms(heat), prices.homes)
         self._keep(decision, replace(prices, heat=worth))
-        self._center = first.tried[-1] * model.dt_h
-        self._center_gbp = -np.inf
-        self._near_gbp = NEAR * gap * max(abs(self._objective_gbp), 1.0) / model.homes
-        due = due_of(model.tanks)
+        self._center, self._center_gbp = first.tried[-1] * model.dt_h, -np.inf
+        self._gap = gap
         self._band, self._missed = open_band(model.tanks), 0.0
-        if self._left() <= 0:
-            return
         self._makes = makes_of(model, self._band)
-        told = self._ask(self._center, ROUGH * self._near_gbp)
-        if due.size:
-            self._choose(told)
-        self._rounds(gap)
-        if due.size and self._left() > 0 and self._told is not None:
-            before = self._windows
-            self._choose(self._told)
-            if self._windows != before:
-                self._rounds(gap)
-        if due.size and self._left() > 0:
-            self._prove()
+        return self._left() > 0
 
-    def _choose(self, told: Told) -> None:
+    @property
+    def _near_gbp(self) -> float:
+        """How far a home's answer may be from its bound [£]."""
+        return NEAR * self._gap * self._scale_gbp / self._model.homes
+
+    def _near(self, gap: float) -> bool:
+        return self.objective_gbp - self.bound_gbp <= gap * self._scale_gbp
+
+    def _choose(self, told: Told) -> bool:
         """Choose the windows of cycles that are due, at the prices that were answered."""
-        model = self._model
-        self._windows, self._band = chosen(model, self._paid(self._center), told.squeeze_gbp)
+        paid = self._paid(self._center)
+        found = chosen(self._model, paid, told.squeeze_gbp, self._left)
+        if found is None:
+            return False
+        self._windows, self._band = found
         self._missed = HYGIENE_GBP * sum(each is None for each in self._windows.values())
+        return True
 
     def _paid(self, price: FloatArray) -> FloatArray:
         own = np.zeros((self._model.homes, self._model.steps))
@@ -121,14 +145,17 @@ class Heavy:
             own[make.rows] = make.homes.own
         return price[self._pattern] + own
 
-    def _rounds(self, gap: float) -> None:
-        """Let homes answer to the master's prices until the mixture is good enough."""
+    def _rounds(self, gap: float, enough: float) -> None:
+        """Let homes answer to the master's prices until the mixture is good enough.
+
+        ``enough`` seconds are left for what comes after.
+        """
         model = self._model
+        if self._left() <= 0:
+            return
         self._makes = makes_of(model, self._band)
         master = Master(model)
         fixed = self._fixed + self._missed
-        if self._left() <= 0:
-            return
         self._center_gbp = master.block_gbp(self._center, self._left())
         price, block_gbp = self._center, self._center_gbp
         mixture: Mixture | None = None
@@ -136,9 +163,9 @@ class Heavy:
         columns: list[Column] = []
         self._told = None
         for _ in range(ROUNDS):
-            if self._left() <= 0:
+            told = self._ask(price, rough * self._near_gbp) if self._left() > enough else None
+            if told is None:
                 break
-            told = self._ask(price, rough * self._near_gbp)
             bound = block_gbp + float(told.bound_gbp.sum()) + fixed
             if bound > best_gbp:
                 best_gbp, self._told = bound, told
@@ -146,12 +173,12 @@ class Heavy:
                 if not due_of(model.tanks).size:
                     self.bound_gbp = max(self.bound_gbp, bound)
             if mixture is not None:
-                apart = (mixture.objective_gbp + fixed - best_gbp) / max(
-                    abs(mixture.objective_gbp + fixed), 1.0
-                )
-                if apart <= gap:
+                reached_gbp = mixture.objective_gbp + fixed
+                self._scale_gbp = min(self._scale_gbp, max(abs(reached_gbp), 1.0))
+                apart = (reached_gbp - best_gbp) / (gap * self._scale_gbp)
+                if apart <= 1.0:
                     break
-                rough = 1.0 if apart < ROUGH * gap else ROUGH
+                rough = 1.0 if apart < ROUGH else ROUGH
             columns.append(Column(told.heat_kw, told.power_kw, told.cost_gbp))
             master.add(columns[-1])
             newer = master.solve(self._left()) if self._left() > 0 else None
@@ -168,7 +195,7 @@ class Heavy:
             self._take(master, mixture)
             self._repair(master, mixture, columns)
 
-    def _ask(self, price: FloatArray, near_gbp: float) -> Told:
+    def _ask(self, price: FloatArray, near_gbp: float) -> Told | None:
         told = ask(
             self._model,
             self._makes,
@@ -176,9 +203,11 @@ class Heavy:
             self._heat,
             near_gbp,
             pattern=self._pattern,
+            left=self._left,
             threads=self._threads,
         )
-        self._heat = told.heat_kw
+        if told is not None:
+            self._heat = told.heat_kw
         return told
 
     def _take(self, master: Master, mixture: Mixture) -> None:
@@ -193,10 +222,11 @@ class Heavy:
 
     def _keep(self, decision: Decision, prices: Prices) -> None:
         """Keep a plan where it is the best one so far, and the newest prices."""
-        objective = evaluate(self._model, decision).objective_gbp
+        costs = evaluate(self._model, decision).costs
         self.prices = prices
-        if objective < self._objective_gbp:
-            self.decision, self._objective_gbp = decision, objective
+        if costs.objective_gbp < self.objective_gbp:
+            self.decision, self.objective_gbp = decision, costs.objective_gbp
+            self._scale_gbp = scale_gbp(costs)
 
     def _repair(self, master: Master, mixture: Mixture, columns: list[Column]) -> None:
         """Forbid two things at once where they occur: in those steps by binaries."""
@@ -212,28 +242,45 @@ class Heavy:
         if fixed is not None:
             self._take(strict, fixed)
 
-    def _prove(self) -> None:
+    def _prove(self, gap: float, *, fine: bool) -> None:
         """Prove a bound that counts the cheapest window of each cycle that is due."""
         model, tanks = self._model, self._model.tanks
-        held = self._band
-        self._makes = makes_of(model, open_band(tanks))
-        told = self._ask(self._center, self._near_gbp)
-        least = told.bound_gbp
-        self.bound_gbp = max(self.bound_gbp, self._center_gbp + float(least.sum()) + self._fixed)
-        paid = self._paid(self._center)
+        if not fine:
+            self._free = None
+            if self._left() <= 0 or self._near(gap):
+                return
+            held, self._makes = self._makes, makes_of(model, open_band(tanks))
+            told = self._ask(self._center, self._near_gbp)
+            self._makes = held
+            if told is None:
+                return
+            self._free, self._proven = told, told.bound_gbp.copy()
+            self._rooms = np.full(due_of(tanks).size, -np.inf)
+            self._proof()
+        if self._free is None:
+            return
         due = due_of(tanks)
         rows = tanks.rows[due].astype(np.intp)
-        rooms = rooms_alone(
-            model, rows, paid, told.squeeze_gbp, self._heat, self._near_gbp, self._threads
-        )
-        proven = least.copy()
-        for place, tank in enumerate(due):
-            if self._left() <= 0:
+        paid, squeeze = self._paid(self._center), self._free.squeeze_gbp
+        if not fine and self._left() > 0:
+            near, threads = self._near_gbp, self._threads
+            rooms = rooms_alone(model, rows, paid, squeeze, self._heat, near, threads)
+            self._rooms = rooms - squeeze[rows].sum(axis=1)
+        for place, (tank, home) in enumerate(zip(due, rows, strict=True)):
+            if self._left() <= 0 or self._near(gap):
                 break
-            home = int(rows[place])
-            squeeze = told.squeeze_gbp[home]
-            whole = rooms[place] - float(squeeze.sum())
-            whole += least_gbp(model, int(tank), paid[home], squeeze)
-            proven[home] = max(proven[home], whole)
-        self.bound_gbp = max(self.bound_gbp, self._center_gbp + float(proven.sum()) + self._fixed)
-        self._band = held
+            water = least_gbp(model, int(tank), paid[home], squeeze[home], fine=fine)
+            self._proven[home] = max(self._proven[home], self._rooms[place] + water)
+            self._proof()
+
+    def _proof(self) -> None:
+        bound = self._center_gbp + float(self._proven.sum()) + self._fixed
+        self.bound_gbp = max(self.bound_gbp, bound)
+
+
+def scale_gbp(costs: PlanCosts) -> float:
+    """Return what a gap is a share of [£]: the objective without limits that gave way.
+
+    What cannot be kept weighs so much that a thousandth of it would hide all that can be.
+    """
+    return max(abs(costs.objective_gbp - costs.missed_gbp), 1.0)

@@ -12,7 +12,7 @@ for any mu >= 0, and the tank alone is a store whose answer is exact (:mod:`ext.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +31,8 @@ from ext.store import Stores, answer
 HELD_KWH = 1e-3
 """Above what a cycle asks for, so that rounding misses none."""
 OVER_GBP_PER_KWH = 20.0
-LATE = 2
-"""Steps that a tank is hot before its window and that are told apart in the bound."""
+TOLD_APART = 4
+"""Steps at which a tank may become hot that are told apart at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,18 +54,18 @@ class TankBand:
     top_kwh: FloatArray
 
 
-def open_band(tanks: StackedTanks) -> TankBand:
-    """Return the band of tanks without any cycle: no less than any choice of windows leaves."""
-    due = tanks.hygiene_kwh > 0
-    beyond = (tanks.top_kwh > tanks.pump_max_kwh[:, None] + NEAR_KWH) & ~due[:, None]
-    shape = tanks.decay.shape
-    backup = np.broadcast_to(tanks.backup_max_kw[:, None], shape)
+def open_band(tanks: StackedTanks, some: Sequence[int] | None = None) -> TankBand:
+    """Return the band of tanks (all, or some) without any cycle: it holds whatever they may do."""
+    at = np.arange(tanks.count) if some is None else np.asarray(some, dtype=np.intp)
+    top, reach, shape = tanks.top_kwh[at], tanks.pump_max_kwh[at, None], tanks.decay[at].shape
+    beyond = (top > reach + NEAR_KWH) & (tanks.hygiene_kwh[at, None] <= 0)
+    backup = np.broadcast_to(tanks.backup_max_kw[at, None], shape)
     return TankBand(
-        pump_kw=np.where(beyond, 0.0, tanks.heat_max_kw),
+        pump_kw=np.where(beyond, 0.0, tanks.heat_max_kw[at]),
         backup_kw=np.where(beyond, 0.0, backup),
-        least_kwh=np.array(np.broadcast_to(tanks.min_kwh[:, None], shape)),
-        wanted_kwh=tanks.comfort_kwh.copy(),
-        top_kwh=tanks.top_kwh.copy(),
+        least_kwh=np.array(np.broadcast_to(tanks.min_kwh[at, None], shape)),
+        wanted_kwh=np.array(tanks.comfort_kwh[at]),
+        top_kwh=np.array(top),
     )
 
 
@@ -81,7 +81,7 @@ def held_band(model: Stacked, tank: int, window: int | None) -> TankBand | None:
     reach.
     """
     tanks = model.tanks
-    one = _only(open_band(tanks), tank)
+    one = open_band(tanks, [tank])
     reach = float(tanks.pump_max_kwh[tank])
     cooled = _idle(tanks, tank, float(tanks.energy_kwh[tank]), 0)
     hot = cooled > reach + NEAR_KWH
@@ -95,7 +95,7 @@ def held_band(model: Stacked, tank: int, window: int | None) -> TankBand | None:
                 tanks.decay[tank, step]
             )
             begin = step
-            held = float(tanks.energy_kwh[tank]) if step == 0 else reach
+            held = max(reach, float(cooled[step - 1])) if step else float(tanks.energy_kwh[tank])
             if before <= held or (step == 0 and asked <= reach):
                 break
             if step == 0:
@@ -115,9 +115,11 @@ def held_band(model: Stacked, tank: int, window: int | None) -> TankBand | None:
 
 
 def chosen(
-    model: Stacked, price: FloatArray, squeeze: FloatArray
-) -> tuple[dict[int, int | None], TankBand]:
+    model: Stacked, price: FloatArray, squeeze: FloatArray, left: Callable[[], float]
+) -> tuple[dict[int, int | None], TankBand] | None:
     """Return the cheapest window of each due tank at prices, and the band of all tanks.
+
+    ``None`` where time is up before all are chosen.
 
     Parameters
     ----------
@@ -125,16 +127,21 @@ def chosen(
         Of electricity at each home [£/kW and step], shape (homes, steps).
     squeeze
         What the compressor's time is worth at each home [£ a step], shape (homes, steps).
+    left
+        Seconds until the deadline, looked at before each tank.
     """
     tanks = model.tanks
     windows: dict[int, int | None] = {}
     bands = open_band(tanks)
     for tank in (int(each) for each in due_of(tanks)):
+        if left() <= 0:
+            return None
         options = (None, *range(len(tanks.windows[tank])))
         tried = [(window, held_band(model, tank, window)) for window in options]
         able = [(window, band) for window, band in tried if band is not None]
         home = int(tanks.rows[tank])
-        cost = _tank_gbp(model, tank, [band for _, band in able], price[home], squeeze[home])
+        stacked = _stacked([band for _, band in able])
+        cost = _tank_gbp(model, tank, stacked, price[home], squeeze[home])
         cost[0] += HYGIENE_GBP
         window, band = able[int(np.argmin(cost))]
         windows[tank] = window
@@ -148,42 +155,95 @@ def put(bands: TankBand, tank: int, band: TankBand) -> None:
         getattr(bands, name)[tank] = getattr(band, name)[0]
 
 
-def least_gbp(model: Stacked, tank: int, price: FloatArray, squeeze: FloatArray) -> float:
-    """Return what a due tank costs at least, whichever window is held, or none [£]."""
-    bands = [_only(open_band(model.tanks), tank), *_relaxed(model.tanks, tank)]
-    cost = _tank_gbp(model, tank, bands, price, squeeze)
-    cost[0] += HYGIENE_GBP
-    return float(np.min(cost))
+def least_gbp(
+    model: Stacked, tank: int, price: FloatArray, squeeze: FloatArray, *, fine: bool
+) -> float:
+    """Return what a due tank costs at least, whichever window is held, or none [£].
+
+    A window's tank becomes hot, above the heat pump's reach, in the window's first step or some
+    steps before it. Whenever that is, the backup heater has given what lies between reach and
+    what is asked for by then: it is paid more for that, and each window is bounded at once.
+    ``fine``: only where that could be cheaper than the best known is the step told apart in which
+    it becomes hot.
+    """
+    tanks = model.tanks
+
+    def gbp(band: TankBand, bonus: FloatArray | None = None) -> FloatArray:
+        return _tank_gbp(model, tank, band, price, squeeze, bonus)
+
+    firsts = tanks.windows[tank][:, 0]
+    best = float(gbp(open_band(tanks, [tank]))[0]) + HYGIENE_GBP
+    if not firsts.size:
+        return best
+    each = np.arange(firsts.size)
+    none = np.zeros_like(each)
+    best = min(best, float(np.min(gbp(_cycles(tanks, tank, each, none, exact=True)))))
+    bonus = _bonus(model, tank, price, squeeze)
+    reach = max(float(tanks.pump_max_kwh[tank]), float(tanks.energy_kwh[tank]))
+    given = max(float(tanks.hygiene_kwh[tank]) - reach - NEAR_KWH, 0.0)
+    cost = gbp(_cycles(tanks, tank, each, none, exact=False), bonus) + given * bonus.max(axis=1)
+    if not fine:
+        return min(best, float(np.min(cost)))
+    early = 1
+    while True:
+        each = each[(cost[each] < best) & (firsts[each] >= early)]
+        if not each.size:
+            return best
+        steps = np.repeat(np.arange(early, early + TOLD_APART), each.size)
+        windows = np.tile(each, TOLD_APART)
+        able = firsts[windows] >= steps
+        band = _cycles(tanks, tank, windows[able], steps[able], exact=True)
+        best = min(best, float(np.min(gbp(band))))
+        early += TOLD_APART
 
 
-def _relaxed(tanks: StackedTanks, tank: int) -> Iterator[TankBand]:
-    """Yield bands of which, whenever a cycle is held, at least one contains what the tank does.
+def _bonus(model: Stacked, tank: int, price: FloatArray, squeeze: FloatArray) -> FloatArray:
+    """Return what a kWh of the backup heater is paid more before each window [£], (windows, steps).
 
-    A window whose tank is above reach from some step on: from the window's first, from the one
-    before it, or from an earlier one.
+    About what it costs more than the heat pump, each in its cheapest step.
+    """
+    tanks = model.tanks
+    gain = tanks.gain_kwh_per_kw[tank]
+    able = np.maximum(tanks.heat_max_kw[tank], 1e-9)
+    pump = np.minimum.accumulate((price / tanks.cop[tank] + squeeze / able) / gain)
+    alone = np.minimum.accumulate(price / gain)
+    more = np.clip(alone - pump, 0.0, np.maximum(alone, 0.0))
+    firsts = tanks.windows[tank][:, 0]
+    return np.where(np.arange(model.steps) <= firsts[:, None], more[firsts][:, None], 0.0)
+
+
+def _cycles(
+    tanks: StackedTanks,
+    tank: int,
+    windows: NDArray[np.intp],
+    early: NDArray[np.intp],
+    *,
+    exact: bool,
+) -> TankBand:
+    """Return bands that hold all a tank may do which is hot so many steps before a window.
+
+    ``exact``: it becomes hot just then; else then or before.
     """
     reach, asked = float(tanks.pump_max_kwh[tank]), float(tanks.hygiene_kwh[tank])
-    for first, last in tanks.windows[tank]:
-        for early in range(LATE + 1) if asked > reach + NEAR_KWH else range(1):
-            one = _only(open_band(tanks), tank)
-            one.least_kwh[0, first : last + 1] = asked
-            one.wanted_kwh[0, first : last + 1] = asked
-            begin = int(first) - early
-            if begin < 0:
-                break
-            if asked > reach + NEAR_KWH:
-                one.pump_kw[0, begin : last + 1] = 0.0
-                if early < LATE and begin > 0:
-                    one.top_kwh[0, begin - 1] = min(one.top_kwh[0, begin - 1], reach + NEAR_KWH)
-            yield one
+    band = open_band(tanks, np.full(windows.size, tank).tolist())
+    steps = np.arange(tanks.decay.shape[1])
+    first, last = tanks.windows[tank][windows, 0, None], tanks.windows[tank][windows, 1, None]
+    inside = (steps >= first) & (steps <= last)
+    band.least_kwh[inside] = asked
+    band.wanted_kwh[inside] = asked
+    if asked > reach + NEAR_KWH:
+        begin = first - early[:, None]
+        band.pump_kw[(steps >= begin) & (steps <= last)] = 0.0
+        if exact:
+            before = steps == begin - 1
+            band.top_kwh[before] = np.minimum(band.top_kwh[before], reach + NEAR_KWH)
+    return band
 
 
-def _only(band: TankBand, tank: int) -> TankBand:
-    each = {
-        name: getattr(band, name)[tank : tank + 1].copy()
-        for name in ("pump_kw", "backup_kw", "least_kwh", "wanted_kwh", "top_kwh")
-    }
-    return TankBand(**each)
+def _stacked(bands: Sequence[TankBand]) -> TankBand:
+    return TankBand(
+        *(np.concatenate([getattr(band, name) for band in bands]) for name in TankBand.__slots__)
+    )
 
 
 def _idle(tanks: StackedTanks, tank: int, held: float, begin: int) -> FloatArray:
@@ -198,31 +258,30 @@ def _idle(tanks: StackedTanks, tank: int, held: float, begin: int) -> FloatArray
 def _tank_gbp(
     model: Stacked,
     tank: int,
-    bands: list[TankBand],
+    band: TankBand,
     price: FloatArray,
     squeeze: FloatArray,
+    bonus: FloatArray | None = None,
 ) -> FloatArray:
-    """Return what a tank costs at least within each band, the compressor's time paid for [£]."""
+    """Return what a tank costs at least within each band, the compressor's time paid for [£].
+
+    ``bonus`` is what a kWh of the backup heater is paid in each band and step [£].
+    """
     tanks = model.tanks
-    count, steps = len(bands), price.size
-    most_kw = np.stack(
-        [
-            np.concatenate([getattr(band, name) for band in bands])
-            for name in ("pump_kw", "backup_kw")
-        ],
-        axis=2,
-    )
+    count, steps = band.pump_kw.shape
+    most_kw = np.stack([band.pump_kw, band.backup_kw], axis=2)
     able = tanks.heat_max_kw[tank]
     share = np.where(able > 0, squeeze / np.where(able > 0, able, 1.0), 0.0)
-    # what earns even at a price below nothing is bought for nothing: no dearer than it is
-    paid = np.stack([price / tanks.cop[tank] + share, price], axis=1)
-    gift = np.minimum(paid, 0.0)
-    order = np.argsort(paid, axis=1)
-    paid = np.maximum(np.take_along_axis(paid, order, axis=1), 0.0)
-    full = np.broadcast_to(paid, (count, steps, 2))
-    least = np.concatenate([band.least_kwh for band in bands])
-    wanted = np.concatenate([band.wanted_kwh for band in bands])
-    top = np.concatenate([band.top_kwh for band in bands])
+    alone = np.broadcast_to(price, (count, steps))
+    if bonus is not None:
+        alone = alone - bonus * tanks.gain_kwh_per_kw[tank]
+    pump = np.broadcast_to(price / tanks.cop[tank] + share, (count, steps))
+    paid = np.stack([pump, alone], axis=2)
+    # what earns even at a price below nothing is had for nothing: no dearer than it is
+    gift = np.sum(np.minimum(paid, 0.0) * most_kw, axis=(1, 2))
+    order = np.argsort(paid, axis=2)
+    paid = np.maximum(np.take_along_axis(paid, order, axis=2), 0.0)
+    least, wanted, top = band.least_kwh, band.wanted_kwh, band.top_kwh
     low, high = np.minimum(least, wanted), np.maximum(least, wanted)
     kink = np.stack([np.minimum(low, top), np.minimum(high, top), top], axis=2)
     each = -np.array(
@@ -236,11 +295,11 @@ def _tank_gbp(
         decay=ones * tanks.decay[tank],
         gain=ones * tanks.gain_kwh_per_kw[tank],
         drift=ones * tanks.drift_kwh[tank],
-        most=np.take_along_axis(most_kw, np.broadcast_to(order, (count, steps, 2)), axis=2),
-        rate=full,
+        most=np.take_along_axis(most_kw, order, axis=2),
+        rate=paid,
         kink=kink,
         slope=slope,
         worth=np.full(count, tanks.terminal_gbp_per_kwh[tank]),
     )
     told = answer(stores, np.ones(steps), threads=1)
-    return np.asarray(told.value + np.sum(gift * most_kw, axis=(1, 2)), dtype=np.float64)
+    return np.asarray(told.value + gift, dtype=np.float64)

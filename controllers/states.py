@@ -7,7 +7,7 @@ heater for all steps one after the other, so that a master can mix it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,8 @@ TOP_GBP_PER_KWH = 20.0
 """Of a tank beyond what it may hold, in each step; what little is then beyond is taken away."""
 
 TRACE_KWH = 1e-6
+BATCH = 6_000
+"""Homes times steps that answer between two looks at the clock."""
 
 Rows = NDArray[np.intp]
 
@@ -80,7 +82,7 @@ class Told:
 
 
 def makes_of(model: Stacked, band: TankBand) -> tuple[Make, ...]:
-    """Return the homes by make, their tanks within a band."""
+    """Return the homes by make, their tanks within a band, in batches of one make each."""
     heavy = np.full(model.homes, -1)
     heavy[model.fabric.rows] = np.arange(model.fabric.rows.size)
     tank = np.full(model.homes, -1)
@@ -88,10 +90,11 @@ def makes_of(model: Stacked, band: TankBand) -> tuple[Make, ...]:
     kinds = (heavy >= 0) + 2 * (tank >= 0)
     result = []
     for kind in np.unique(kinds):
-        rows = np.flatnonzero(kinds == kind)
-        tanks = tank[rows] if kind >= 2 else np.empty(0, dtype=np.intp)
-        masses = heavy[rows] if kind % 2 else np.empty(0, dtype=np.intp)
-        result.append(Make(rows, tanks, _homes(model, band, rows, masses, tanks)))
+        every = np.flatnonzero(kinds == kind)
+        for rows in np.array_split(every, -(-every.size * model.steps // BATCH)):
+            tanks = tank[rows] if kind >= 2 else np.empty(0, dtype=np.intp)
+            masses = heavy[rows] if kind % 2 else np.empty(0, dtype=np.intp)
+            result.append(Make(rows, tanks, _homes(model, band, rows, masses, tanks)))
     return tuple(result)
 
 
@@ -161,9 +164,12 @@ def ask(
     near_gbp: float,
     *,
     pattern: Rows,
+    left: Callable[[], float],
     threads: int | None,
-) -> Told:
+) -> Told | None:
     """Return what homes do at prices [£/kW and step], shape (patterns, steps).
+
+    ``None`` where time is up before all have answered.
 
     Parameters
     ----------
@@ -173,12 +179,16 @@ def ask(
         Value and bound of a home may be so far apart.
     pattern
         Which row of the prices a home pays, shape (homes,).
+    left
+        Seconds until the deadline, looked at before each batch.
     """
     homes, steps = model.homes, model.steps
     heat = np.zeros((homes, 3 * steps))
     power, spares, squeeze = (np.zeros((homes, steps)) for _ in range(3))
     cost, value, bound = (np.zeros(homes) for _ in range(3))
     for make in makes:
+        if left() <= 0:
+            return None
         rows = make.rows
         told: Answer = answer(
             make.homes,

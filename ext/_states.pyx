@@ -39,7 +39,9 @@ cdef struct Point:
     double* p
     double* q
     double* y
-    double* spread
+    double* stiff  # 1 / (p / (w - y) + q / y)
+    double* over_y
+    double* over_rest
     double* dp
     double* dq
     double* dy
@@ -47,6 +49,8 @@ cdef struct Point:
     double* tp
     double* heat
     double* room
+    double* over_heat
+    double* over_room
     double* low
     double* high
     double* dheat
@@ -55,6 +59,7 @@ cdef struct Point:
     double* tlow
     double* thigh
     double* idle
+    double* over_idle
     double* squeeze
     double* didle
     double* dsqueeze
@@ -71,7 +76,7 @@ cdef double* taken(double** memory, Py_ssize_t count) noexcept nogil:
 
 
 cdef Py_ssize_t needed(Py_ssize_t steps, Py_ssize_t n, Py_ssize_t m, Py_ssize_t k) noexcept nogil:
-    return steps * (9 * k + 10 * m + 6 + m * m + m * n)
+    return steps * (11 * k + 12 * m + 6 + m * m + m * n)
 
 
 cdef Point laid(
@@ -81,7 +86,9 @@ cdef Point laid(
     at.p = taken(&memory, steps * k)
     at.q = taken(&memory, steps * k)
     at.y = taken(&memory, steps * k)
-    at.spread = taken(&memory, steps * k)
+    at.stiff = taken(&memory, steps * k)
+    at.over_y = taken(&memory, steps * k)
+    at.over_rest = taken(&memory, steps * k)
     at.dp = taken(&memory, steps * k)
     at.dq = taken(&memory, steps * k)
     at.dy = taken(&memory, steps * k)
@@ -89,6 +96,8 @@ cdef Point laid(
     at.tp = taken(&memory, steps * k)
     at.heat = taken(&memory, steps * m)
     at.room = taken(&memory, steps * m)
+    at.over_heat = taken(&memory, steps * m)
+    at.over_room = taken(&memory, steps * m)
     at.low = taken(&memory, steps * m)
     at.high = taken(&memory, steps * m)
     at.dheat = taken(&memory, steps * m)
@@ -97,6 +106,7 @@ cdef Point laid(
     at.tlow = taken(&memory, steps * m)
     at.thigh = taken(&memory, steps * m)
     at.idle = taken(&memory, steps)
+    at.over_idle = taken(&memory, steps)
     at.squeeze = taken(&memory, steps)
     at.didle = taken(&memory, steps)
     at.dsqueeze = taken(&memory, steps)
@@ -320,8 +330,13 @@ cdef void factor(Home* home, Point* at) noexcept nogil:
             index = step * hinges + k
             weight = home.weight[index]
             if weight > 0.0:
-                at.spread[index] = at.p[index] / (weight - at.y[index]) + at.q[index] / at.y[index]
-                value[home.of[k]][home.of[k]] += 1.0 / at.spread[index]
+                at.over_y[index] = 1.0 / at.y[index]
+                at.over_rest[index] = 1.0 / (weight - at.y[index])
+                at.stiff[index] = 1.0 / (
+                    at.p[index] * at.over_rest[index] + at.q[index] * at.over_y[index]
+                )
+                value[home.of[k]][home.of[k]] += at.stiff[index]
+        at.over_idle[step] = 1.0 / at.idle[step]
         for i in range(n):
             for j in range(m):
                 total = 0.0
@@ -335,13 +350,15 @@ cdef void factor(Home* home, Point* at) noexcept nogil:
                     total += gain[h * m + i] * lift[h][j]
                 if at.squeeze[step] > 0.0:
                     total += (
-                        at.squeeze[step] / at.idle[step]
+                        at.squeeze[step] * at.over_idle[step]
                         * home.busy[step * m + i] * home.busy[step * m + j]
                     )
                 cost[i][j] = total
             index = step * m + i
-            cost[i][i] += at.low[index] / max(at.heat[index], TINY)
-            cost[i][i] += at.high[index] / at.room[index]
+            at.over_heat[index] = 1.0 / max(at.heat[index], TINY)
+            at.over_room[index] = 1.0 / at.room[index]
+            cost[i][i] += at.low[index] * at.over_heat[index]
+            cost[i][i] += at.high[index] * at.over_room[index]
             for j in range(n):
                 total = 0.0
                 for h in range(n):
@@ -357,16 +374,16 @@ cdef void factor(Home* home, Point* at) noexcept nogil:
                 cost[i][i] = 1.0
                 for j in range(n):
                     cross[i][j] = 0.0
-        # Cholesky: cost = root root'
+        # Cholesky: cost = root root', the diagonal kept as its inverse
         for i in range(m):
             for j in range(i + 1):
                 total = cost[i][j]
                 for h in range(j):
                     total -= root[i * m + h] * root[j * m + h]
                 if i == j:
-                    root[i * m + i] = sqrt(max(total, TINY))
+                    root[i * m + i] = 1.0 / sqrt(max(total, TINY))
                 else:
-                    root[i * m + j] = total / root[j * m + j]
+                    root[i * m + j] = total * root[j * m + j]
         for j in range(n):
             for i in range(m):
                 back[i * n + j] = cross[i][j]
@@ -394,11 +411,11 @@ cdef inline void solved(
     for i in range(m):
         for j in range(i):
             of[i * stride] -= root[i * m + j] * of[j * stride]
-        of[i * stride] /= root[i * m + i]
+        of[i * stride] *= root[i * m + i]
     for i in range(m - 1, -1, -1):
         for j in range(i + 1, m):
             of[i * stride] -= root[j * m + i] * of[j * stride]
-        of[i * stride] /= root[i * m + i]
+        of[i * stride] *= root[i * m + i]
 
 
 cdef void newton(Home* home, Point* at) noexcept nogil:
@@ -422,9 +439,11 @@ cdef void newton(Home* home, Point* at) noexcept nogil:
             if weight > 0.0:
                 y = at.y[index]
                 # what the force would be if the states stood still
-                force = y + (
-                    at.p[index] - at.q[index] + at.ty[index] / y - at.tp[index] / (weight - y)
-                ) / at.spread[index]
+                force = y + at.stiff[index] * (
+                    at.p[index] - at.q[index]
+                    + at.ty[index] * at.over_y[index] - at.tp[index] * at.over_rest[index]
+                )
+                at.dy[index] = force
                 slope[home.of[k]] += home.side[k] * force
         for i in range(m):
             index = step * m + i
@@ -432,9 +451,9 @@ cdef void newton(Home* home, Point* at) noexcept nogil:
                 feed[i] = 0.0
                 continue
             total = home.price[step] * home.rate[index]
-            total += at.thigh[index] / at.room[index] - at.tlow[index] / at.heat[index]
+            total += at.thigh[index] * at.over_room[index] - at.tlow[index] * at.over_heat[index]
             if at.squeeze[step] > 0.0:
-                total += home.busy[index] * at.tidle[step] / at.idle[step]
+                total += home.busy[index] * at.tidle[step] * at.over_idle[step]
             for j in range(n):
                 total += slope[j] * home.gain[(step * n + j) * m + i]
             feed[i] = total
@@ -463,15 +482,15 @@ cdef void newton(Home* home, Point* at) noexcept nogil:
             if home.most[index] > 0.0:
                 at.dlow[index] = (
                     at.tlow[index] - at.low[index] * at.dheat[index]
-                ) / at.heat[index] - at.low[index]
+                ) * at.over_heat[index] - at.low[index]
                 at.dhigh[index] = (
                     at.thigh[index] + at.high[index] * at.dheat[index]
-                ) / at.room[index] - at.high[index]
+                ) * at.over_room[index] - at.high[index]
         at.didle[step] = total
         if at.squeeze[step] > 0.0:
             at.dsqueeze[step] = (
                 at.tidle[step] - at.squeeze[step] * total
-            ) / at.idle[step] - at.squeeze[step]
+            ) * at.over_idle[step] - at.squeeze[step]
         for i in range(n):
             before[i] = 0.0
             for j in range(n):
@@ -484,19 +503,20 @@ cdef void newton(Home* home, Point* at) noexcept nogil:
             index = step * hinges + k
             weight = home.weight[index]
             if weight > 0.0:
-                y = at.y[index]
-                at.dy[index] = (
-                    home.side[k] * now[home.of[k]] + at.p[index] - at.q[index]
-                    + at.ty[index] / y - at.tp[index] / (weight - y)
-                ) / at.spread[index]
-                at.dq[index] = (at.ty[index] - at.q[index] * at.dy[index]) / y - at.q[index]
+                # so far it holds the force with the states at rest
+                at.dy[index] += (
+                    at.stiff[index] * home.side[k] * now[home.of[k]] - at.y[index]
+                )
+                at.dq[index] = (
+                    at.ty[index] - at.q[index] * at.dy[index]
+                ) * at.over_y[index] - at.q[index]
                 at.dp[index] = (
                     at.tp[index] + at.p[index] * at.dy[index]
-                ) / (weight - y) - at.p[index]
+                ) * at.over_rest[index] - at.p[index]
 
 
 cdef inline double shorter(double far, double at, double by) noexcept nogil:
-    return -at / by if by < 0.0 and -at / by < far else far
+    return -at / by if at + far * by < 0.0 else far
 
 
 cdef void lengths(Home* home, Point* at, double* primal, double* dual) noexcept nogil:
