@@ -84,7 +84,8 @@ def intervals(title: str, unit: str, rows: Sequence[Row], width: float) -> str:
             canvas.dot(canvas.at_x(value), middle + 9, 2.5, QUIET)
         if row.value is not None:
             canvas.dot(canvas.at_x(row.value), middle, 5.5, row.colour)
-    return canvas.svg(f"{title} [{unit}]")
+    told = "; ".join(f"{row.name} {row.said}" for row in rows)
+    return canvas.svg(f"{title} [{unit}]: {told}")
 
 
 def strips(
@@ -117,7 +118,11 @@ def strips(
             canvas.rule(canvas.at_x(value), first, canvas.at_x(value), last, colour)
         for value, (place, at) in zip(values, heap, strict=True):
             canvas.dot(place, last - 4.0 - step * at, 2.2, colours[value > limit])
-    return canvas.svg(f"{title} [{unit}]")
+    told = "; ".join(
+        f"{name}: {sum(value > limit for value in values)} of {len(values)} above {limit:g}"
+        for name, values in rows
+    )
+    return canvas.svg(f"{title} [{unit}]: {told}")
 
 
 def _heaped(places: Sequence[float]) -> list[tuple[float, int]]:
@@ -159,7 +164,8 @@ def plane(
         taken.append((canvas.at_x(spot.x) - 6, canvas.at_x(spot.x) + 6, canvas.at_y(spot.y) + 4))
     for spot in sorted((*spots, *frontier), key=lambda one: -one.y):
         _name(canvas, spot, taken)
-    return canvas.svg(f"{title} [{units[1]}; {units[0]}]")
+    told = "; ".join(f"{spot.name} {spot.y:.2f} at {spot.x:.2f}" for spot in (*frontier, *spots))
+    return canvas.svg(f"{title} [{units[1]} at {units[0]}]: {told}")
 
 
 def _name(canvas: Canvas, spot: Spot, taken: list[tuple[float, float, float]]) -> None:

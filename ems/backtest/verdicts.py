@@ -45,10 +45,14 @@ def _verdict(name: str, kept: bool, of: int, misses: Sequence[Figures]) -> Figur
     }
 
 
+def _where(case: Figures) -> Figures:
+    return {"window": case["window"], "seed": case["seed"]}
+
+
 def _never_colder(cases: Sequence[Figures]) -> Figures:
     """Never more degree-hours under 18 °C than thermostats, case by case."""
     misses = [
-        {"case": case["id"], "thermostat_kh": own, "planned_kh": kh}
+        {**_where(case), "thermostat_kh": own, "planned_kh": kh}
         for case in cases
         for own, kh in [(case["runs"][OWN][COLD], case["runs"][PLANNED][COLD])]
         if kh > own + SAME_KH
@@ -59,7 +63,7 @@ def _never_colder(cases: Sequence[Figures]) -> Figures:
 def _no_home_worse(cases: Sequence[Figures]) -> Figures:
     """No home worse than under own thermostats by more than half a kelvin-hour a week."""
     misses = [
-        {"case": case["id"], "home": home, "kh_per_week": change}
+        {**_where(case), "home": home, "kh_per_week": change}
         for case in cases
         for home, change in case["comparison"][PLANNED]["change_kh_per_week"].items()
         if change > WORSE_KH_PER_WEEK

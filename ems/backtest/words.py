@@ -195,7 +195,7 @@ def _told(one: Figures, group: Figures) -> str:
     if one["promise"] == "never_colder":
         worst = sorted(misses, key=lambda miss: miss["thermostat_kh"] - miss["planned_kh"])
         told = [
-            f"{miss['case']}: {shown(miss['planned_kh'], 2)} K·h instead of "
+            f"{case_name(miss)}: {shown(miss['planned_kh'], 2)} K·h instead of "
             f"{shown(miss['thermostat_kh'], 2)}"
             for miss in worst[:_SHOWN]
         ]
@@ -203,7 +203,7 @@ def _told(one: Figures, group: Figures) -> str:
     else:
         worst = sorted(misses, key=lambda miss: -miss["kh_per_week"])
         told = [
-            f"{miss['home']} in {miss['case']}: {shown(miss['kh_per_week'], 2)} K·h a week"
+            f"{miss['home']} in {case_name(miss)}: {shown(miss['kh_per_week'], 2)} K·h a week"
             for miss in worst[:_SHOWN]
         ]
         every = one["cases"] * group["homes"]

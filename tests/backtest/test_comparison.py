@@ -154,7 +154,8 @@ def test_who_gains_and_who_loses_is_named() -> None:
 def judged(cold_kh: float, worse_kh: float, share: float) -> dict[str, str]:
     """Return the verdicts on one case."""
     case = {
-        "id": "one",
+        "window": "w",
+        "seed": 1,
         "runs": {
             "thermostat": {"degree_hours_below_18": 4.0},
             "planned": {"degree_hours_below_18": cold_kh},

@@ -227,6 +227,21 @@ def test_a_page_can_be_made_of_what_is_there(
         assert ("Not complete." in page) == (expected > len(some))
 
 
+def test_a_home_left_colder_is_named_on_the_page(
+    estate: Estate, cases: list[Evidence], tmp_path: Path
+) -> None:
+    colder = {**cases[0].runs, Controller.PLANNED: cases[0].frontier[-1.0]}
+    found = campaign_figures(lambda _: estate, [replace(cases[0], runs=colder), cases[1]])
+    told = {one["promise"]: one for one in found["groups"][0]["verdicts"]}
+    worst = max(told["no_home_worse"]["misses"], key=lambda miss: miss["kh_per_week"])
+    assert {miss["seed"] for miss in told["no_home_worse"]["misses"]} == {cases[0].seed}
+    assert [miss["seed"] for miss in told["never_colder"]["misses"]] == [cases[0].seed]
+    as_html, _ = write_campaign(tmp_path, found)
+    page = as_html.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    assert "Missed: no home is worse by more than 0.5 K·h a week." in page
+    assert f"{worst['home']} in 16 Jan to 29 Jan 2023, seed 1: {worst['kh_per_week']:.2f}" in page
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [
