@@ -30,6 +30,8 @@ KEPT = 2
 NOTHING = 1e-9
 """Less than this share of the objective is no progress."""
 MAX_ROUNDS = 300
+ENOUGH_S = 60.0
+"""A simpler block has half of the time that is left, or all but so many seconds."""
 
 
 class Pricing:
@@ -122,10 +124,16 @@ class Pricing:
     def _guesses(self, gap: float) -> list[FloatArray]:
         """Return prices found for a simpler block, the best last; none where there is none."""
         problem = self._model.problem
-        simpler = sampled(self._model) or coarsened(problem)
-        if simpler is None or self._left() <= 0:
+        left_s = self._left()
+        simpler = None if left_s <= 0 else sampled(self._model) or coarsened(problem)
+        if simpler is None:
             return []
-        first = Pricing(stack(simpler.problem), self._left, self._threads)
+        kept_s = min(0.5 * left_s, ENOUGH_S)
+
+        def left() -> float:
+            return self._left() - kept_s
+
+        first = Pricing(stack(simpler.problem), left, self._threads)
         first.run(gap * SIMPLER)
         tried = [simpler.spread(each) * self._model.dt_h for each in first.tried[-KEPT:]]
         return [each for each in tried if each.shape[0] == self.master.patterns]
