@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from ems.backtest.comparison import OWN, PLANNED
+from ems.backtest.comparison import FORESIGHT, OWN, PLANNED
 from ems.backtest.drawing import Row, Spot, intervals, plane, strips
 from ems.backtest.words import COLOURS, NAMES, case_name, window_name, within
 from ems.demo.book import Figures
@@ -19,6 +19,8 @@ from ems.demo.figures import WORSE_KH_PER_WEEK
 from ems.demo.report import FULL_PX, NARROW_PX, WIDE_PX
 
 PLUM = "#801650"
+DASHES = {OWN: ("5 3", ", dashes"), FORESIGHT: ("2 2", ", dots")}
+"""How a controller's line is broken, so that it is known without its colour, and its name."""
 PRICE_COLOURS = (PLUM, "#28a197", "#12436d")
 Plot = dict[str, Any]
 Drawn = Callable[[float], str]
@@ -137,7 +139,7 @@ def week(figures: Figures) -> Figures:
 
     def lines(pick: Callable[[Figures], Sequence[float]]) -> list[Line]:
         return [
-            Line(NAMES[name], COLOURS[name], axis.hours, pick(run), "5 3" if name == OWN else "")
+            Line(NAMES[name], COLOURS[name], axis.hours, pick(run), DASHES.get(name, ("",))[0])
             for name, run in runs.items()
         ]
 
@@ -157,7 +159,10 @@ def week(figures: Figures) -> Figures:
     return {
         "case": case_name(case),
         "number": example["week"] + 1,
-        "legend": [{"name": NAMES[name], "colour": COLOURS[name]} for name in runs],
+        "legend": [
+            {"name": NAMES[name] + DASHES.get(name, ("", ""))[1], "colour": COLOURS[name]}
+            for name in runs
+        ],
         "plots": plots,
     }
 

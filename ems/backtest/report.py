@@ -32,7 +32,7 @@ from ems.backtest.words import (
 from ems.demo.book import Figures
 from ems.demo.report import HTML_FILE, JSON_FILE, TOTALS, shown
 
-_UNITS = re.compile(r"(\d) (%|°C|K\b)")
+_TOGETHER = re.compile(r"(?<=\d) (?=%|°C|K\b)|(?<=\bseed) (?=\d)")
 MEANS = (
     *TOTALS,
     ("Below 18 °C, K·h", "degree_hours_below_18", 1),
@@ -79,10 +79,10 @@ def page(figures: Figures) -> str:
 
 
 def _kept_together(value: Any) -> Any:
-    """Return a text in which numbers stay on one line with their units."""
+    """Return a text in which numbers stay on one line with their units and names."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return _UNITS.sub("\\1\N{NO-BREAK SPACE}\\2", value)
+    return _TOGETHER.sub("\N{NO-BREAK SPACE}", value)
 
 
 def _main(figures: Figures, group: Figures) -> dict[str, Any]:

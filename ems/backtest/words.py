@@ -144,7 +144,7 @@ def _purses(group: Figures) -> list[str]:
     more = means["fairness"][PLANNED]["homes_paying_more"]
     some = f"On average {shown(more, 1)} of {group['homes']} homes pay" if more else "No home pays"
     return [
-        "Whose money it is, a week and whatever the warmth: tenants' bills together are "
+        "Whose money it is, each week and whatever the warmth: tenants' bills together are "
         f"{change('tenants_gbp')}, credits for heating ahead taken off, and the landlord's "
         f"costs {change('landlord_gbp')}. {some} more than on own thermostats."
     ]
@@ -242,8 +242,8 @@ def method(figures: Figures, group: Figures) -> list[str]:
     """Return how intervals were made, and what they cannot say."""
     interval, weeks, seeds = figures["interval"], group["weeks"], len(group["seeds"])
     told = (
-        f"Intervals are the middle {interval['level']:.0%} of {interval['draws']:,} draws of whole "
-        f"weeks: from {counted(weeks, 'week')} of {counted(len(group['windows']), 'window')} and "
+        f"Intervals are the middle {percent(interval['level'], 0)} of {interval['draws']:,} draws "
+        f"of whole weeks: from {counted(weeks, 'week')} of {counted(len(group['windows']), 'window')} and "
         f"{counted(seeds, 'seed')}. In each draw a window's weeks are drawn anew with all seeds "
         "together, because they share weather and prices, and so are seeds with all windows, "
         "because they share homes; one less is drawn than there are and each counts the more, "
