@@ -81,6 +81,16 @@ def test_an_event_without_a_record_stands_in_the_plan_as_it_is() -> None:
     assert left.battery.energy_wh == pytest.approx(flat(6000.0))
 
 
+def test_beyond_the_end_of_a_record_the_plan_stands_as_it_is() -> None:
+    """What was kept for the event tells of its first two half-hours only."""
+    planned = block(flat(-1000.0), flat(9000.0))
+    own = before(np.array([500.0, 500.0]), np.zeros(2))
+    left = beside(planned, [Other(event(), planned=True, before=own)], NONE_W)
+    assert left.battery is not None
+    # Half a kilowatt stands in its record; the event takes 4 kW of it for its hour.
+    assert left.battery.power_w == pytest.approx([-3500.0, -3500.0, *[-1000.0] * 6])
+
+
 def test_homes_that_come_back_are_taken_off_what_follows() -> None:
     heating = np.array([0.0, 0.0, 1500.0, 500.0, *[0.0] * 4])
     planned = block(NONE_W, flat(10_000.0))
