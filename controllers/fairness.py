@@ -1,9 +1,10 @@
 """Homes that carried more than their share of events are spared in the next.
 
-In the half-hours of a turn-down and of the way back from it, a spared home's floor is raised
-from the floor that events otherwise leave towards what its own thermostat would keep:
+A plan is made without any sparing first. In the half-hours of a turn-down and of the way back
+from it, a spared home's floor is then raised from where that plan takes its room towards what
+its own thermostat would keep, and the plan is made again:
 
-    ``floor' = floor + spared (thermostat - floor)``
+    ``floor' = max(floor, room + spared (thermostat - room))``
 
 At 1 it is left alone, as one whose resident opted out; at 0 nothing changes. It is only ever
 raised, so that no home is spared at the price of another's floor: what the home does not give,
@@ -39,12 +40,14 @@ TRIFLE_W = 50.0
 
 
 def with_spared(
-    problem: SchedulingProblem, events: Sequence[FlexEvent], spared: Spared
+    problem: SchedulingProblem, schedule: Schedule, events: Sequence[FlexEvent], spared: Spared
 ) -> SchedulingProblem:
     """Return a problem whose homes are spared in turn-downs as far as ``spared`` says.
 
     Parameters
     ----------
+    schedule
+        The plan of ``problem`` as it is.
     events
         In force on this block.
     """
@@ -65,11 +68,17 @@ def with_spared(
             first, last = event.request.start, ends_at(event) + RECOVERY
             inside = np.array([first <= instant < last for instant in starts])
             share = np.maximum(share, np.where(inside, min(max(one, 0.0), 1.0), 0.0))
-        homes.append(_spared(home, share, problem.step_s) if share.any() else home)
+        plan = schedule.home(home.dwelling_id)
+        if plan is None or not share.any():
+            homes.append(home)
+        else:
+            homes.append(_spared(home, plan.room_c, share, problem.step_s))
     return replace(problem, homes=tuple(homes))
 
 
-def _spared(home: HomeProblem, share: FloatArray, step_s: FloatArray) -> HomeProblem:
+def _spared(
+    home: HomeProblem, room_c: FloatArray, share: FloatArray, step_s: FloatArray
+) -> HomeProblem:
     room = Room.of(
         home.loss_w_per_k,
         home.capacity_j_per_k,
@@ -77,7 +86,9 @@ def _spared(home: HomeProblem, share: FloatArray, step_s: FloatArray) -> HomePro
         home.outdoor_c + home.free_heat_w / home.loss_w_per_k,
     )
     path = thermostat_path(room, home.room_c, home.comfort_c, home.heat_max_w)
-    return replace(home, floor_c=home.floor_c + share * np.maximum(path - home.floor_c, 0.0))
+    raised = np.minimum(room_c, path) + share * np.maximum(path - room_c, 0.0)
+    least = np.where(share > 0, raised, home.floor_c)
+    return replace(home, floor_c=np.maximum(home.floor_c, least))
 
 
 def plan_sparing(
@@ -91,19 +102,19 @@ def plan_sparing(
 
     Where sparing costs more than `TRIFLE_W` of a promise, half of it is tried, then none.
     """
-    eased = with_spared(problem, events, spared)
-    full = planner.plan(eased, deadline_s)
-    if eased is problem or missed_w(full) <= TRIFLE_W:
-        return full
     without = planner.plan(problem, deadline_s)
-    if missed_w(full) <= missed_w(without) + TRIFLE_W:
-        return full
-    less = {
-        event: {home: share / 2.0 for home, share in homes.items()}
-        for event, homes in spared.items()
-    }
-    half = planner.plan(with_spared(problem, events, less), deadline_s)
-    return half if missed_w(half) <= missed_w(without) + TRIFLE_W else without
+    for scale in (1.0, 0.5):
+        less = {
+            event: {home: scale * share for home, share in homes.items()}
+            for event, homes in spared.items()
+        }
+        eased = with_spared(problem, without, events, less)
+        if eased is problem:
+            break
+        schedule = planner.plan(eased, deadline_s)
+        if missed_w(schedule) <= missed_w(without) + TRIFLE_W:
+            return schedule
+    return without
 
 
 def missed_w(schedule: Schedule) -> float:

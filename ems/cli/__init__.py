@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "control": ("ems.cli.control", "control"),
     "forecast": ("ems.cli.forecast", "forecast"),
     "credits": ("ems.cli.credits", "credits"),
+    "fairness": ("ems.cli.fairness", "fairness"),
     "flags": ("ems.cli.flags", "flags"),
     "setpoints": ("ems.cli.setpoints", "setpoints"),
     "events": ("ems.cli.events", "events"),

@@ -32,11 +32,12 @@ from ems.service.control import (
 )
 from ems.service.crediting import Crediting
 from ems.service.dispatching import Dispatcher
+from ems.service.fairness import no_sparing
 from ems.service.fits import Fits
 from ems.service.forecasting_job import ForecastJob
 from ems.service.image import ProcessImage
 from ems.service.jobs import Job
-from ems.service.planning import Apart, Events, PlanJob, no_events, none_apart
+from ems.service.planning import Apart, Events, PlanJob, Sparing, no_events, none_apart
 
 _KINDS = {point.name: point.kind for points in POINTS.values() for point in points.values()}
 
@@ -101,6 +102,8 @@ class ControlledRun:
         Makes the plans; the service's own where ``None``.
     events, apart
         Events in force, and the homes that each must not touch.
+    sparing
+        How far events are to spare homes that carried more than their share.
     more
         Further jobs, due after those of the run itself.
     """
@@ -118,6 +121,7 @@ class ControlledRun:
         planner: Planner | None = None,
         events: Events = no_events,
         apart: Apart = none_apart,
+        sparing: Sparing = no_sparing,
         more: Sequence[Job] = (),
     ) -> None:
         self._estate = estate
@@ -131,7 +135,13 @@ class ControlledRun:
         self._image = ProcessImage()
         self._forecasts = forecasts or ForecastJob(estate, store, open_weather(estate), fits)
         self._plans = PlanJob(
-            estate, store, self._image, planner=planner, events=events, apart=apart
+            estate,
+            store,
+            self._image,
+            planner=planner,
+            events=events,
+            apart=apart,
+            sparing=sparing,
         )
         self._dispatcher = Dispatcher(
             estate, store, self._bus, self._image, events=events, apart=apart
