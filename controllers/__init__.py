@@ -13,6 +13,9 @@ What lives here, in the order in which a decision is made:
   battery, as a plan;
 - :mod:`controllers.model`, :mod:`controllers.model_homes` and :mod:`controllers.linear`: the
   programme of a block and its planner, which is also the oracle of the others;
+- :mod:`controllers.joint`: the planner of many homes, with :mod:`controllers.pricing` and
+  :mod:`controllers.master` (prices and answers), :mod:`controllers.coarse` (simpler blocks for
+  first prices), :mod:`controllers.stores` and :mod:`controllers.switching` (homes for kernels);
 - :mod:`controllers.reasons`: cause and sentence of every step of a plan;
 - :mod:`controllers.dispatch`: plan and snapshot → setpoints, every minute;
 - :mod:`controllers.helping`: measured power against an event's promise, and the way back;
