@@ -26,7 +26,7 @@ import pandas as pd
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Dwelling, ThermalPrior
 from ems.domain.forecasts import FloatArray
-from ems.domain.thermal import ThermalEstimate
+from ems.domain.thermal import CAPACITY_UNTOLD, ThermalEstimate
 from forecasting.grey_box import learn
 from forecasting.home_model import HomeModel
 from forecasting.interface import check_frame, known_before
@@ -191,7 +191,7 @@ def _estimate(
     if model.capacity_sd > UNTOLD * prior.capacity_sd / prior.capacity_j_per_k * (
         model.capacity_wh_per_k
     ):
-        notes.append("the capacity rests on the certificate, at its cautious end")
+        notes.append(f"{CAPACITY_UNTOLD}, at its cautious end")
         capacity -= CAUTIOUS * min(own_sd, 0.5 * capacity)
     return ThermalEstimate(
         dwelling_id=prior.dwelling_id,

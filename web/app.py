@@ -28,6 +28,8 @@ from web.audit import ViewLog
 from web.comfort import blueprint as comfort_pages
 from web.events import blueprint as event_pages
 from web.forecasts import blueprint as forecast_pages
+from web.gentle import blueprint as gentle_pages
+from web.gentle import list_blueprint as gentle_list
 from web.health import blueprint as health_probe
 from web.holds import blueprint as hold_pages
 from web.my_flags import blueprint as my_pages
@@ -100,6 +102,8 @@ def create_app(
     limit_requests(app)
     app.register_blueprint(comfort_pages)
     app.register_blueprint(hold_pages)
+    app.register_blueprint(gentle_pages)
+    app.register_blueprint(gentle_list)
     app.register_blueprint(forecast_pages)
     limit_sign_in(app, "account.sign_in")
     _teach_templates(app, estate)

@@ -73,7 +73,7 @@ def judge_heat(home: Dwelling, balance: HeatBalance, open_keys: AbstractSet[str]
         return Judged((_lost(home, balance, -odd_w),), known)
     if beside_k is None and odd_w > limit_w * bound(AlarmKind.ROOM_SENSOR):
         what = (
-            f"The room of {home.id} reads warmer than its heat explains, by {odd_w:.0f} W over a "
+            f"The room of {home.id} reads warmer than its heat explains, by {odd_w:,.0f} W over a "
             "day: its sensor may read high, or there is another heater."
         )
         return Judged((_sensor(home, what),), known)
@@ -119,7 +119,7 @@ def _lost(home: Dwelling, balance: HeatBalance, watts: float) -> Cause:
     return Cause(
         AlarmKind.HEAT_LOST,
         home.id,
-        f"Home {home.id} lost {watts:.0f} W more over the last day than it used to, {share:.0%} "
+        f"Home {home.id} lost {watts:,.0f} W more over the last day than it used to, {share:.0%} "
         f"more: windows may stand open, or something lets the cold in{guessed}.",
         "Ask the resident whether a window cannot be closed or a room is damp; look for broken "
         "panes, fans that run on, a door that does not shut. Where the change is real, it is "

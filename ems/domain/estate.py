@@ -376,6 +376,7 @@ class ControlRules:
     away_c: float = 14.0
     warmest_c: float = 25.0
     touch_hold_s: float = 14400.0
+    gentle_tests: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class Cause(StrEnum):
     """The battery is down to its reserve, or will be."""
     HOLD = "hold"
     """Nothing to gain by changing."""
+    GENTLE_TEST = "gentle_test"
+    """A night's rest within comfort, that shows how a home keeps its warmth."""
     NO_PLAN = "no_plan"
     """No fresh plan or no fresh readings: the device's own control at the schedule."""
     RELEASE = "release"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+CAPACITY_UNTOLD = "the capacity rests on the certificate"
+"""Part of an estimate's note where the data could not tell the capacity."""
+
 
 @dataclass(frozen=True, slots=True)
 class ThermalEstimate:
@@ -48,6 +51,11 @@ class ThermalEstimate:
     source: str = "prior"
     note: str = ""
     power_scale: float = 1.0
+
+    @property
+    def capacity_is_told(self) -> bool:
+        """Whether the data told the capacity."""
+        return self.source == "fit" and CAPACITY_UNTOLD not in self.note
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ ROLL_UP_OFFSET_S = 75.0
 HOUSEKEEPING_PERIOD_S = 86400.0
 HOUSEKEEPING_OFFSET_S = 2 * 3600.0 + 600.0
 PEOPLE_PERIOD_S = 3600.0
+GENTLE_PERIOD_S = 900.0
 PEOPLE_OFFSET_S = 2400.0
 """Whether a day has ended for the nightly rules is asked after an hour's roll-up."""
 CATCH_UP_WALL_S = 10.0
@@ -231,6 +232,15 @@ class Control:
         if await asyncio.to_thread(self._people.is_due, now):
             await asyncio.to_thread(self._people.run, now)
 
+    async def test_gently(self, now: datetime) -> None:
+        """Announce, begin and end gentle tests of homes that the data cannot tell."""
+        await asyncio.to_thread(self._test_gently, now)
+
+    def _test_gently(self, now: datetime) -> None:
+        charge = self.charge
+        blocks = [charge.residents.block(block, now) for block in self._estate.blocks]
+        charge.gentle.run(now, self.image.snapshot(now), charge.wishes(now), blocks)
+
     async def first_round(self, now: datetime) -> None:
         """Do once what the jobs repeat, in order, so that a start is no blind spot."""
         await self.poll(now)
@@ -254,6 +264,7 @@ class Control:
             Job("roll_up", ROLL_UP_PERIOD_S, self.roll_up, ROLL_UP_OFFSET_S),
             Job("plan", rules.plan_s, self.plan, PLAN_OFFSET_S),
             Job("housekeep", HOUSEKEEPING_PERIOD_S, self.housekeep, HOUSEKEEPING_OFFSET_S),
+            Job("test_gently", GENTLE_PERIOD_S, self.test_gently, rules.poll_fast_s / 4),
             Job("people", PEOPLE_PERIOD_S, self.look_after_people, PEOPLE_OFFSET_S),
         ]
 

@@ -126,6 +126,8 @@ class Dispatcher:
         blocks = await asyncio.to_thread(self._steered, now)
         asked = await asyncio.to_thread(self._asked, now)
         setpoints = self._decide(now, blocks, schedules, estimates, wishes, asked, self._previous)
+        if self._charge is not None:
+            setpoints = await asyncio.to_thread(self._charge.gentle.named, setpoints, now)
         self._previous = {setpoint.point_id: setpoint for setpoint in setpoints}
         return setpoints
 

@@ -12,12 +12,13 @@ from datetime import datetime
 from ems.domain.estate import Block, Estate
 from ems.domain.ports import Store
 from ems.domain.wishes import Wish, WishKind
+from ems.service.gentle import GentleTests
 from ems.service.holds import Holds
 from ems.service.wishes import ALL, Residents
 
 
 class InCharge:
-    """Residents' wishes and operators' holds, together.
+    """Residents' wishes, operators' holds and gentle tests, together.
 
     Parameters
     ----------
@@ -29,6 +30,7 @@ class InCharge:
         self._estate = estate
         self.residents = Residents(estate, store)
         self.holds = Holds(estate, store)
+        self.gentle = GentleTests(estate, store)
 
     def wishes(self, now: datetime) -> Mapping[str, Wish]:
         """Return the wish of each home that has one; a home handed back is out of planning."""
@@ -43,8 +45,12 @@ class InCharge:
         return {**self.residents.opted_out(now), **held}
 
     def block(self, block: Block, now: datetime) -> Block:
-        """Return a block as it can be planned: schedules as chosen, no battery handed back."""
-        chosen = self.residents.block(block, now)
+        """Return a block as it can be planned: schedules as they are now, and its battery.
+
+        Schedules are as residents chose them, lower where a home rests for a gentle test; a
+        battery that is handed back is left out.
+        """
+        chosen = self.gentle.applied(self.residents.block(block, now), now)
         battery = chosen.battery
         if battery is not None and battery.device_id in self.holds.handed_back(now):
             return replace(chosen, battery=None)

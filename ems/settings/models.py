@@ -188,6 +188,11 @@ class ControlSection(Section):
     )
     away_c: RoomC = Field(_RULES.away_c, description="What an empty home is kept at.")
     warmest_c: RoomC = Field(_RULES.warmest_c, description="The most a resident can ask for.")
+    gentle_tests: Truth = Field(
+        _RULES.gentle_tests,
+        description="Whether a home whose readings cannot tell how it keeps its warmth may be "
+        "tested for one night, 1 K lower at most; its resident can refuse.",
+    )
     touch_hold_s: Annotated[float, Between("s", 600, 86400)] = Field(
         _RULES.touch_hold_s,
         description="How long a change made at a heat pump is kept, at most.",

@@ -12,6 +12,7 @@ PUBLIC = {"/healthz": 200, "/sign-in": 200, "/": 302}
 OPERATOR = [
     "/estate/events",
     "/estate/holds",
+    "/estate/tests",
     "/estate",
     "/estate/blocks/A",
     "/estate/blocks/A/forecasts",
@@ -37,6 +38,8 @@ ALARM_PAGES = [ALARM, f"{ALARM}/acknowledge", f"{ALARM}/close"]
 """Tried in test_alarms.py, with that alarm open."""
 TENANT_ONLY = ["/homes/{}/flags", "/homes/{}/costs", "/homes/{}/looked"]
 FORMS = ["/homes/A-07/flags/x/objection", "/homes/A-07/costs/withdraw"]
+TESTS = ["/homes/A-07/test/refuse", "/homes/A-07/test/agree"]
+"""Posted to in test_gentle.py."""
 STAFF_FORMS = ["/estate/homes/A-07/cases/x/steps", "/estate/devices/A-07-hp/service"]
 CASE = "/estate/homes/A-07/cases/x"
 EVENT_PAGES = ["/estate/events/x", "/estate/events/x/withdraw"]
@@ -55,7 +58,7 @@ def test_the_matrix_covers_every_route(world) -> None:
     tried = [*PUBLIC, *OPERATOR, *(path.format(OWN) for path in TENANT), "/sign-out"]
     tried += [*(path.format(OWN) for path in TENANT_ONLY), *FORMS, *STAFF_FORMS, CASE]
     tried += [*ALARM_PAGES, *AGGREGATOR, *EVENT_PAGES]
-    tried += [*WISHES, "/estate/holds/make", "/estate/holds/lift"]
+    tried += [*WISHES, *TESTS, "/estate/holds/make", "/estate/holds/lift"]
     for rule in world.app.url_map.iter_rules():
         if rule.endpoint != "static":
             assert any(_matches(rule.rule, path) for path in tried), f"{rule.rule} is not tried"
