@@ -240,10 +240,11 @@ def _listed(parts: Sequence[str]) -> str:
 
 def method(figures: Figures, group: Figures) -> list[str]:
     """Return how intervals were made, and what they cannot say."""
-    interval, weeks, seeds = figures["interval"], group["weeks"], len(group["seeds"])
+    interval, weeks = figures["interval"], group["weeks"]
+    windows, seeds = len(group["windows"]), len(group["seeds"])
     told = (
         f"Intervals are the middle {percent(interval['level'], 0)} of {interval['draws']:,} draws "
-        f"of whole weeks: from {counted(weeks, 'week')} of {counted(len(group['windows']), 'window')} and "
+        f"of whole weeks: from {counted(weeks, 'week')} of {counted(windows, 'window')} and "
         f"{counted(seeds, 'seed')}. In each draw a window's weeks are drawn anew with all seeds "
         "together, because they share weather and prices, and so are seeds with all windows, "
         "because they share homes; one less is drawn than there are and each counts the more, "
