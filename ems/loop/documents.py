@@ -148,6 +148,7 @@ class ReasonDocument(_Strict):
     """Why the setpoint is what it is."""
 
     cause: str
+    also: list[str] = Field(description="Further causes that were needed.")
     sentence: str
     released: bool = Field(description="The home is with its own thermostat.")
     faults: list[str]
@@ -236,6 +237,7 @@ def document(result: StepResult) -> StepAnswer:
         battery_w=result.battery_w,
         reason=ReasonDocument(
             cause=str(reason.cause),
+            also=[str(cause) for cause in reason.also],
             sentence=reason.sentence,
             released=reason.released,
             faults=list(reason.faults),

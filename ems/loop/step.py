@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from ems.loop.learning import cautious, checked, inputs_of, learnt_again, taught
 from ems.loop.memory import Memory
 from ems.loop.optimum import Heating, Optimum, solve
 from ems.loop.outlook import Outlook, look_ahead
-from ems.loop.reasons import told_why
+from ems.loop.reasons import Case, causes_of, told_again, told_why
 from ems.loop.types import Actuator, Comfort, Device, LoopPlan, Reason, StepResult
 from ems.loop.watch import fresh_room_c, mismatch, not_good_enough, stands_still_s
 from forecasting.home_model import HomeModel, where_it_stands
@@ -83,6 +83,8 @@ def step(
     comfort: Comfort,
     device: Device,
     state: Mapping[str, Any] | None = None,
+    *,
+    explain: bool = True,
 ) -> StepResult:
     """Return what one home is to do until the next step.
 
@@ -109,6 +111,9 @@ def step(
         What is wanted, and what can be written.
     state
         Of the last result; ``None`` the first time.
+    explain
+        Whether causes are found by planning again without each, which takes about twice as long;
+        else the plan's first step is told by its prices alone. The setpoint is the same.
 
     Raises
     ------
@@ -134,7 +139,7 @@ def step(
     why_not = not_good_enough(model)
     if why_not is not None:
         return _released(here, (f"Still learning this home: {why_not}.", ()), notes)
-    return _controlled(here, grid, room_c, notes)
+    return _controlled(here, grid, room_c, notes, explain=explain)
 
 
 def _no_room(here: _Now, still_s: float | None) -> tuple[str, tuple[str, ...]]:
@@ -198,7 +203,7 @@ def _released(
 
 
 def _controlled(
-    here: _Now, grid: pd.DataFrame, room_c: float, notes: tuple[str, ...]
+    here: _Now, grid: pd.DataFrame, room_c: float, notes: tuple[str, ...], *, explain: bool
 ) -> StepResult:
     model, outlook, device, memory = here.model, here.outlook, here.device, here.memory
     recent = grid.iloc[-FILTER_STEPS:]
@@ -228,47 +233,83 @@ def _controlled(
     if device.actuator is Actuator.SG_READY:
         lower = np.maximum(lower, outlook.lower_c)
     soc = here.readings.newest("soc", here.now, SOC_MAX_AGE_S) if device.battery else None
-    plan = solve(
-        cautious(model),
-        stands,
-        unexplained_w * np.exp(-hours_ahead / (FADE_H if unexplained_w > 0.0 else LOSS_FADE_H)),
-        outlook,
-        heating,
-        lower_c=lower,
-        floor_c=here.comfort.lowest_c + FLOOR_MARGIN_K,
-        battery=device.battery if soc is not None else None,
-        soc=0.0 if soc is None else soc,
+    unexplained = unexplained_w * np.exp(
+        -hours_ahead / (FADE_H if unexplained_w > 0.0 else LOSS_FADE_H)
     )
+
+    def planned(case: Case) -> Optimum | None:
+        return solve(
+            cautious(model),
+            stands,
+            unexplained,
+            case.outlook,
+            case.heating,
+            lower_c=case.lower_c,
+            floor_c=case.floor_c,
+            battery=device.battery if soc is not None else None,
+            soc=0.0 if soc is None else soc,
+        )
+
+    case = Case(outlook, heating, lower, here.comfort.lowest_c + FLOOR_MARGIN_K)
+    plan = planned(case)
     if device.battery is not None and soc is None:
         notes = (*notes, "battery: no fresh soc in the history; it is left alone")
     if plan is None:
         return _released(here, ("No plan could be made.", ()), notes)
-    return _dispatched(here, plan, heating.most_w, lower, room_c, faults, notes)
+    again = planned if explain else None
+    return _dispatched(here, plan, case, room_c, faults, notes, again)
 
 
 def _dispatched(
     here: _Now,
     plan: Optimum,
-    most_w: FloatArray,
-    lower_c: FloatArray,
+    case: Case,
     room_c: float,
     faults: tuple[str, ...],
     notes: tuple[str, ...],
+    again: Callable[[Case], Optimum | None] | None,
 ) -> StepResult:
-    lowest_c = here.comfort.lowest_c
+    lowest_c, most_w = here.comfort.lowest_c, case.heating.most_w
     lost_w = here.steady_w(room_c)
     lost_k = min(0.5 * lost_w / max(here.model.air_wh_per_k, 200.0), LOST_MAX_K)
     near_c = lowest_c + NEAR_FLOOR_K + (CLEAR_K if here.memory.near_floor else lost_k)
     near = room_c < near_c
+    also: tuple[Cause, ...] = ()
     if near:
         told = all_heat(here.device, here.memory, here.now, room_c, here.wanted_c, float(most_w[0]))
         cause = Cause.COMFORT_FLOOR
         why = f"Heating now: the room is near {lowest_c:g} °C, the least it may be."
     else:
-        told = follow(here.device, here.memory, here.now, plan, most_w, room_c, lower_c, lowest_c)
-        cause, why = told_why(plan, here.outlook, most_w, lower_c, room_c, here.comfort)
-    reason = Reason(cause, why, faults=faults, notes=notes, proposal=_proposal(here))
+        told = _followed(here, plan, case, room_c)
+        cause, why = told_why(plan, here.outlook, most_w, case.lower_c, room_c, here.comfort)
+        if again is not None:
+            causes = causes_of(
+                case,
+                here.device,
+                told.value,
+                lambda other: _value(here, again(other), other, room_c),
+            )
+            cause, also, why = told_again(cause, why, causes, plan, case, room_c, here.comfort)
+    reason = Reason(cause, why, faults=faults, notes=notes, proposal=_proposal(here), also=also)
     return _result(here, told, reason, plan, released=False, near_floor=near, most_w=most_w)
+
+
+def _followed(here: _Now, plan: Optimum, case: Case, room_c: float) -> Told:
+    """Return the value that follows a plan."""
+    return follow(
+        here.device,
+        here.memory,
+        here.now,
+        plan,
+        case.heating.most_w,
+        room_c,
+        case.lower_c,
+        min(case.floor_c - FLOOR_MARGIN_K, here.comfort.lowest_c),
+    )
+
+
+def _value(here: _Now, plan: Optimum | None, case: Case, room_c: float) -> float | None:
+    return None if plan is None else _followed(here, plan, case, room_c).value
 
 
 _LIKELY = {

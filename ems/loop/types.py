@@ -235,8 +235,8 @@ class Reason:
 
     Attributes
     ----------
-    cause, sentence
-        For machines and for people.
+    cause, also, sentence
+        For machines, the chief cause and those that were needed besides, and for people.
     released
         The home is with its own thermostat.
     faults
@@ -254,6 +254,12 @@ class Reason:
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     proposal: str = ""
+    also: tuple[Cause, ...] = ()
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """All causes, the chief one first."""
+        return (self.cause, *self.also)
 
 
 @dataclass(frozen=True, slots=True)

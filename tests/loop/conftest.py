@@ -259,7 +259,7 @@ def days_of(
                 coming = coming.rename(columns={"irradiance_w_m2": "sun_w_m2"})
                 ends = now.replace(hour=23, minute=0) + timedelta(days=1 if now.hour >= 16 else 0)
                 known = prices[(prices.index >= now - timedelta(days=2)) & (prices.index < ends)]
-                result = step(frame, now, coming, known, comfort, device, state)
+                result = step(frame, now, coming, known, comfort, device, state, explain=False)
                 state, value = result.state, result.setpoint
                 results.append((now, result))
         actuator = device.actuator
