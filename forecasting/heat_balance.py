@@ -27,8 +27,8 @@ from forecasting.thermal import INDOOR_SHARE
 DAYS = 16
 """Days of half-hours that are looked at."""
 _DAY = 48
-USUAL_DAYS = range(2, 15)
-"""Days back that tell what is usual; yesterday may already be odd."""
+USUAL_DAYS = range(4, 16)
+"""Days back that tell what is usual; the last ones may already be odd."""
 LEAST_DAYS = 5
 BESIDE_H = 6.0
 """The room sensor is held beside the pump's own over so many hours."""
@@ -64,7 +64,7 @@ def heat_balance(
     known = known_before(check_frame(frame, "frame"), until).reindex(columns=list(COLUMNS))
     index = pd.date_range(until - timedelta(days=DAYS), until, freq="30min", inclusive="left")
     table = known.reindex(index)
-    short_h, share = _full_share(table, pump)
+    short_h, short_share, full_share = _short_of_heat(table, pump)
     unexplained, spread, loss = _unexplained(table, estimate)
     return HeatBalance(
         dwelling_id=estimate.dwelling_id,
@@ -74,7 +74,8 @@ def heat_balance(
         heat_is_estimated=heat_is_estimated,
         beside_own_k=_beside_own_k(table),
         short_h=short_h,
-        full_share=share,
+        short_share=short_share,
+        full_share=full_share,
     )
 
 
@@ -97,7 +98,8 @@ def _unexplained(
         day, at = left[end - _DAY : end], rooms[end - _DAY : end]
         if np.isfinite(day).mean() < 0.8:
             continue
-        warmed = np.nanmean(at[-4:]) - np.nanmean(at[:4]) if np.isfinite(at).any() else np.nan
+        known = at[np.isfinite(at)]
+        warmed = known[-4:].mean() - known[:4].mean() if len(known) >= 8 else np.nan
         if np.isfinite(warmed):
             days[back] = float(np.nanmean(day) + capacity * warmed / 22.0)
     usual = np.array([days[back] for back in USUAL_DAYS if back in days])
@@ -118,17 +120,17 @@ def _beside_own_k(table: pd.DataFrame) -> float | None:
     return float(np.nanmedian(now) - np.nanmedian(before))
 
 
-def _full_share(table: pd.DataFrame, pump: HeatPump) -> tuple[float, float | None]:
-    outdoor = table["outdoor_c"].to_numpy(dtype=float)
-    share = table["heat_w"].to_numpy(dtype=float) / np.asarray(
-        heat_capacity_w(pump, np.nan_to_num(outdoor, nan=7.0))
-    )
+def _short_of_heat(table: pd.DataFrame, pump: HeatPump) -> tuple[float, float | None, float | None]:
+    """Return hours short of heat, and their heat beside the nameplate and beside the past."""
+    outdoor = np.nan_to_num(table["outdoor_c"].to_numpy(dtype=float), nan=7.0)
+    share = table["heat_w"].to_numpy(dtype=float) / np.asarray(heat_capacity_w(pump, outdoor))
     short = (table["room_c"] < table["told_c"] - SHORT_K).to_numpy()
     now = short[-_DAY:] & np.isfinite(share[-_DAY:])
     hours = float(now.sum()) / 2.0
     before: FloatArray = share[: -_DAY * USUAL_DAYS.start]
     before = before[np.isfinite(before)]
     if not now.any() or len(before) < LEAST_DAYS * _DAY:
-        return hours, None
-    most = float(np.quantile(before, 0.97))
-    return hours, float(np.quantile(share[-_DAY:][now], 0.8)) / max(most, 0.05)
+        return hours, None, None
+    given = share[-_DAY:][now]
+    most = max(float(np.quantile(before, 0.97)), 0.05)
+    return hours, float(given.mean()), float(np.quantile(given, 0.8)) / most

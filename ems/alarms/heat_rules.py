@@ -18,14 +18,16 @@ from ems.domain.thermal import HeatBalance
 
 BESIDE_K = 1.2
 """The room sensor reads this much more or less than it usually does beside the pump's own [K]."""
-SHARE = 0.3
-LEAST_W = 300.0
-TIMES = 4.0
+SHARE = 0.45
+LEAST_W = 650.0
+TIMES = 1.5
 """Heat beside the model: more than this share of the loss, these watts, and so many times what
 single days differ by."""
-SHORT_H = 4.0
-WEAK_SHARE = 0.7
-"""A pump is weak that in so many hours short of heat gave less than this share of its most."""
+SHORT_H = 2.5
+WEAK_SHARE = 0.45
+WEAKER_SHARE = 0.9
+"""A pump is weak that in so many hours short of heat gave less than this share of what its
+nameplate says, and never more than that of the most it gave before."""
 CLEAR = 0.7
 """What is open ends below this share of a bound."""
 KINDS = (AlarmKind.ROOM_SENSOR, AlarmKind.HEAT_PUMP_WEAK, AlarmKind.HEAT_LOST)
@@ -60,17 +62,15 @@ def judge_heat(home: Dwelling, balance: HeatBalance, open_keys: AbstractSet[str]
             "thermostat."
         )
         return Judged((_sensor(home, what),), known)
-    weak = balance.full_share is not None and balance.short_h >= SHORT_H * bound(
-        AlarmKind.HEAT_PUMP_WEAK
-    )
-    if balance.full_share is not None and weak and balance.full_share < WEAK_SHARE:
-        return Judged((_weak(home, balance.short_h, balance.full_share),), known)
     odd_w = balance.unexplained_w
     if odd_w is None:
         return Judged(judged=frozenset() if beside_k is None else known)
     limit_w = max(SHARE * balance.loss_w, LEAST_W, TIMES * balance.spread_w)
     if odd_w < -limit_w * bound(AlarmKind.HEAT_LOST):
         return Judged((_lost(home, balance, -odd_w),), known)
+    weak = _is_weak(balance, bound(AlarmKind.HEAT_PUMP_WEAK))
+    if weak is not None:
+        return Judged((_weak(home, balance.short_h, weak),), known)
     if beside_k is None and odd_w > limit_w * bound(AlarmKind.ROOM_SENSOR):
         what = (
             f"The room of {home.id} reads warmer than its heat explains, by {odd_w:,.0f} W over a "
@@ -78,6 +78,14 @@ def judge_heat(home: Dwelling, balance: HeatBalance, open_keys: AbstractSet[str]
         )
         return Judged((_sensor(home, what),), known)
     return Judged(judged=known)
+
+
+def _is_weak(balance: HeatBalance, bound: float) -> float | None:
+    """Return what share of its rated heat a weak pump gave; ``None`` where it is not weak."""
+    given, beside = balance.short_share, balance.full_share
+    if given is None or beside is None or balance.short_h < SHORT_H * bound:
+        return None
+    return given if given < WEAK_SHARE and beside < WEAKER_SHARE else None
 
 
 def likeliest(still: Judged, heat: Judged) -> Judged:
@@ -102,8 +110,8 @@ def _weak(home: Dwelling, hours: float, share: float) -> Cause:
     return Cause(
         AlarmKind.HEAT_PUMP_WEAK,
         home.id,
-        f"The heat pump of {home.id} is weak: its room was short of heat for {hours:.0f} of the "
-        f"last 24 h, and it gave at most {share:.0%} of what it gave before.",
+        f"The heat pump of {home.id} is weak: its room was short of heat for {hours:.1f} of the "
+        f"last 24 h, and in them it gave {share:.0%} of its rated heat.",
         "Have the heat pump looked at: refrigerant, filter, an iced or covered outdoor unit, the "
         "circulation pump. Ask the resident whether they are warm.",
         homes=(home.id,),

@@ -82,8 +82,10 @@ class HeatBalance:
         usual [K].
     short_h
         Hours of the last day in which the room was well below what its heating is told.
+    short_share
+        Mean heat in those hours beside what the nameplate says the heat pump can give [-].
     full_share
-        Most heat in those hours beside the most that the heat pump gave before [-].
+        Most heat in those hours beside the most that it gave before [-].
     """
 
     dwelling_id: str
@@ -93,4 +95,5 @@ class HeatBalance:
     heat_is_estimated: bool = False
     beside_own_k: float | None = None
     short_h: float = 0.0
+    short_share: float | None = None
     full_share: float | None = None
