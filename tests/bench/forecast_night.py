@@ -36,6 +36,7 @@ REFRESHES = 4
 def rows() -> Iterator[Row]:
     """Measure in a child, so that its peak memory is its own."""
     command = [sys.executable, __file__]
+    print("  a night and its refreshes ...", file=sys.stderr, flush=True)
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
     found = json.loads(done.stdout.splitlines()[-1])
     what = f"{HOMES:,} homes, {HOMES // OF_A_BLOCK} blocks ({found['homes']})"
