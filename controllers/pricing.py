@@ -23,8 +23,8 @@ SMOOTH, STEADY = 0.5, 0.9
 """Weight of the best prices so far beside the master's newest ones; where the first were good."""
 FADE = 0.5
 """That weight fades so as long as answers bring the master nothing new."""
-SIMPLER = 0.3
-"""Prices of a simpler block are sought to this share of the gap."""
+GOOD = 5e-4
+"""Prices of a simpler block are good when its own gap is no more."""
 KEPT = 2
 """So many of them are answered in the block itself."""
 NOTHING = 1e-9
@@ -79,7 +79,7 @@ class Pricing:
 
         ``None`` where time was up before any.
         """
-        guesses = self._guesses(gap)
+        guesses = self._guesses()
         center, weight = (guesses.pop(), STEADY) if guesses else (self._tariff(), SMOOTH)
         if self._left() <= 0:
             return None
@@ -121,7 +121,7 @@ class Pricing:
         """Return what homes do at prices [£/kW and step], shape (patterns, steps)."""
         return answer(self._stores, price, row=self.master.pattern, threads=self._threads)
 
-    def _guesses(self, gap: float) -> list[FloatArray]:
+    def _guesses(self) -> list[FloatArray]:
         """Return prices found for a simpler block, the best last; none where there is none."""
         problem = self._model.problem
         left_s = self._left()
@@ -134,7 +134,7 @@ class Pricing:
             return self._left() - kept_s
 
         first = Pricing(stack(simpler.problem), left, self._threads)
-        first.run(gap * SIMPLER)
+        first.run(GOOD)
         tried = [simpler.spread(each) * self._model.dt_h for each in first.tried[-KEPT:]]
         return [each for each in tried if each.shape[0] == self.master.patterns]
 
