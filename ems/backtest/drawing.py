@@ -158,7 +158,7 @@ def plane(
     points = [(canvas.at_x(spot.x), canvas.at_y(spot.y)) for spot in frontier]
     for (x1, y1), (x2, y2) in itertools.pairwise(points):
         canvas.rule(x1, y1, x2, y2, frontier[0].colour)
-    taken: list[tuple[float, float, float]] = []
+    taken = _along(points)
     for spot, radius in [*((one, 4.0) for one in frontier), *((one, 6.0) for one in spots)]:
         canvas.dot(canvas.at_x(spot.x), canvas.at_y(spot.y), radius, spot.colour)
         taken.append((canvas.at_x(spot.x) - 6, canvas.at_x(spot.x) + 6, canvas.at_y(spot.y) + 4))
@@ -166,6 +166,17 @@ def plane(
         _name(canvas, spot, taken)
     told = "; ".join(f"{spot.name} {spot.y:.2f} at {spot.x:.2f}" for spot in (*frontier, *spots))
     return canvas.svg(f"{title} [{units[1]} at {units[0]}]: {told}")
+
+
+def _along(points: Sequence[tuple[float, float]]) -> list[tuple[float, float, float]]:
+    """Return places along a line through points, which no name may cover."""
+    found = []
+    for (x1, y1), (x2, y2) in itertools.pairwise(points):
+        parts = math.ceil(math.hypot(x2 - x1, y2 - y1) / 6.0)
+        for at in range(parts):
+            x, y = x1 + (x2 - x1) * at / parts, y1 + (y2 - y1) * at / parts
+            found.append((x - 3.0, x + 3.0, y + 4.0))
+    return found
 
 
 def _name(canvas: Canvas, spot: Spot, taken: list[tuple[float, float, float]]) -> None:

@@ -217,6 +217,8 @@ def _group(cases: Sequence[Figures]) -> Figures:
         "cases": len(cases),
         "homes": max(case["homes"] for case in cases),
         "weeks": len({(cell.window, cell.week) for cell in comparison.cells}),
+        "days": sum({case["window"]: case["hours"] for case in cases}.values()) / 24.0,
+        "intervals": bootstrap.enough_weeks(comparison.cells),
         "controllers": present,
         "reductions": {name: comparison.reductions(name) for name in others},
         "by_window": {

@@ -106,7 +106,8 @@ def seeds(group: Figures) -> Plot | None:
         shares = [one["share"] for one in spread if one["seed"] == seed]
         if shares:
             mean = sum(shares) / len(shares)
-            found = {"value": mean, "low": min(shares), "high": max(shares)}
+            ends = (min(shares), max(shares)) if len(shares) > 1 else (None, None)
+            found = {"value": mean, "low": ends[0], "high": ends[1]}
             rows.append(_row(f"Seed {seed}", COLOURS[PLANNED], found, shares))
     return figure(title, "%", lambda width: intervals(title, "%", rows, width))
 

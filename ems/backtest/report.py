@@ -212,10 +212,14 @@ def _fair(cases: Sequence[Figures]) -> list[list[str]]:
                 shown(found["mean_gain_gbp"], 2),
                 shown(found["gini"], 2),
                 str(found["homes_paying_more"]),
-                f"{loser['id']}, £{shown(loser['gain_gbp'], 2)} ({pct})",
+                f"{loser['id']}, {_pounds(loser['gain_gbp'])} ({pct})",
             ]
         )
     return rows
+
+
+def _pounds(gbp: float) -> str:
+    return f"{'−' if round(gbp, 2) < 0 else ''}£{shown(abs(gbp), 2)}"
 
 
 def _kinds(groups: Sequence[Figures]) -> list[list[str]]:

@@ -52,7 +52,7 @@ def less(found: Figures, what: str = "less", instead: str = "more") -> str:
         return "no figure"
     word = what if value >= 0 else instead
     if low is None:
-        return f"{percent(abs(value))} {word} (no interval: too few weeks)"
+        return f"{percent(abs(value))} {word}"
     ends = sorted([low, high] if value >= 0 else [-low, -high])
     first, last = (shown(100.0 * end, 1) for end in ends)
     chance = ", which could be chance" if low <= 0 <= high and low < high else ""
@@ -103,21 +103,29 @@ def summary(figures: Figures) -> list[str]:
         return ["No case with planning is in yet: there is nothing to compare."]
     where = (
         f"{counted(found['cases'], 'simulated case')} over "
-        f"{counted(group['weeks'], 'week')} of real weather and prices, "
+        f"{_time(group['days'])} of real weather and prices, "
         f"{counted(group['homes'], 'home')} in each"
     )
     return [
         f"In {where}, planning cost {less(found['cost']['share'])} than own thermostats that "
         f"leave the homes equally warm. That is {_a_home_and_week(found['cost']['amount'])}. "
-        "Battery wear, and what is left in batteries, tanks and rooms at the end, are counted.",
+        "Battery wear, and what is left in batteries, tanks and rooms at the end, are counted."
+        + ("" if group["intervals"] else " With so few weeks nothing says how sure that is."),
         *_purses(group),
         f"Against the same thermostats: carbon {less(found['carbon']['share'])}; electricity "
         f"{less(found['energy']['share'])}; each week's highest half-hour at the block meters "
         f"{less(found['peak']['share'], 'lower', 'higher')}.",
+        *_others(group),
         *_foresight(group),
         "The homes, their people's wishes and their heat pumps are simulated; weather, prices, "
         "carbon and what households use were measured. Homes of brick will differ.",
     ]
+
+
+def _time(days: float) -> str:
+    if days >= 14 and days % 7 == 0:
+        return f"{days / 7:g} weeks"
+    return "1 day" if days == 1 else f"{days:.3g} days"
 
 
 def _a_home_and_week(found: Figures) -> str:
@@ -142,12 +150,30 @@ def _purses(group: Figures) -> list[str]:
         return f"£{shown(abs(gbp), 2)} {'lower' if gbp <= 0 else 'higher'}"
 
     more = means["fairness"][PLANNED]["homes_paying_more"]
-    some = f"On average {shown(more, 1)} of {group['homes']} homes pay" if more else "No home pays"
+    count = shown(more, 1).removesuffix(".0")
+    some = f"On average {count} of {group['homes']} homes pay" if more else "No home pays"
     return [
         "Whose money it is, each week and whatever the warmth: tenants' bills together are "
         f"{change('tenants_gbp')}, credits for heating ahead taken off, and the landlord's "
         f"costs {change('landlord_gbp')}. {some} more than on own thermostats."
     ]
+
+
+def _others(group: Figures) -> list[str]:
+    """Return what simpler ways save, so that planning is not praised for what they do too."""
+    told = [
+        f"{what} costs {less(found['cost']['share'])}, its weeks' highest half-hour is "
+        f"{less(found['peak']['share'], 'lower', 'higher')}"
+        for name, what in _SIMPLER.items()
+        if (found := group["reductions"].get(name))
+    ]
+    return [f"Simpler ways, at equal warmth too: {'; '.join(told)}."] if told else []
+
+
+_SIMPLER = {
+    "battery_only": "planning the battery alone",
+    "time_of_use": "a timer set by the day's prices",
+}
 
 
 def _foresight(group: Figures) -> list[str]:
@@ -190,7 +216,7 @@ def _told(one: Figures, group: Figures) -> str:
     misses = one["misses"]
     if not misses:
         return (
-            f"So it is in {'each of ' if one['cases'] > 1 else ''}{counted(one['cases'], 'case')}."
+            f"It holds in {'each of ' if one['cases'] > 1 else ''}{counted(one['cases'], 'case')}."
         )
     if one["promise"] == "never_colder":
         worst = sorted(misses, key=lambda miss: miss["thermostat_kh"] - miss["planned_kh"])
@@ -242,6 +268,8 @@ def method(figures: Figures, group: Figures) -> list[str]:
     """Return how intervals were made, and what they cannot say."""
     interval, weeks = figures["interval"], group["weeks"]
     windows, seeds = len(group["windows"]), len(group["seeds"])
+    if not group["intervals"]:
+        return ["There are no intervals: a window of a single week leaves none to draw from."]
     told = (
         f"Intervals are the middle {percent(interval['level'], 0)} of {interval['draws']:,} draws "
         f"of whole weeks: from {counted(weeks, 'week')} of {counted(windows, 'window')} and "
