@@ -109,8 +109,8 @@ def held_band(model: Stacked, tank: int, window: int | None) -> TankBand | None:
             hot[last + 1 :] |= after > reach
             cooled[last + 1 :] = np.maximum(cooled[last + 1 :], after)
     one.pump_kw[0, hot] = 0.0
-    full = float(tanks.top_kwh[tank].max())
-    one.top_kwh[0] = np.where(hot, full, np.maximum(reach, cooled))
+    top = tanks.top_kwh[tank]
+    one.top_kwh[0] = np.where(hot, top, np.minimum(np.maximum(reach, cooled), top))
     return one
 
 

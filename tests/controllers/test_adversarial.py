@@ -267,6 +267,11 @@ def test_nonsense_is_refused_with_its_field_and_a_remedy(seed):
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize("seed", [50, 271, 684])
+def test_a_tank_that_begins_too_full_is_not_filled_up_again_for_its_cycle(seed):
+    judge(problem_of(seed))
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_ten_thousand_problems_get_a_plan_or_a_clear_refusal():
