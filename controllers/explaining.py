@@ -14,7 +14,7 @@ from controllers.telling import explained
 from ems.domain.estate import Actuator, Estate
 from ems.domain.plans import Planner, Schedule, SchedulingProblem
 
-AGAIN_S = 0.4
+AGAIN_S = 0.3
 """What a plan without a cause does not prove within so many seconds is good enough to tell by."""
 
 

@@ -24,6 +24,7 @@ from ems.demo.stepping import step_through
 from ems.domain.estate import Estate
 from ems.domain.events import Direction, FlexEvent, FlexRequest
 from ems.domain.forecasts import FloatArray
+from ems.domain.plans import Planner
 from ems.domain.time import HALF_HOUR
 from ems.field.parameters import FieldParameters
 from ems.field.simulation import EstateSimulation
@@ -163,6 +164,8 @@ class Side:
         Where it begins.
     folder
         For its copy of the store.
+    planner
+        Of its control process; ``None``: as that has it.
 
     Attributes
     ----------
@@ -175,7 +178,13 @@ class Side:
     """
 
     def __init__(
-        self, estate: Estate, parameters: FieldParameters, past: Past, folder: Path
+        self,
+        estate: Estate,
+        parameters: FieldParameters,
+        past: Past,
+        folder: Path,
+        *,
+        planner: Planner | None = None,
     ) -> None:
         own = folder / "store.sqlite"
         folder.mkdir(parents=True, exist_ok=True)
@@ -188,10 +197,12 @@ class Side:
         self.bus = SimulationBus(estate, self.simulation)
         self.trace = Trace(estate)
         self.guard = Guard(estate.control, self.bus, self.store)
+        self._planner = planner
         self.control: Control = self._new_control()
 
     def _new_control(self) -> Control:
-        return Control(self.estate, self.store, self.bus, open_weather(self.estate))
+        weather = open_weather(self.estate)
+        return Control(self.estate, self.store, self.bus, weather, planner=self._planner)
 
     def start_control_anew(self) -> None:
         """Let a new control process take the place of one that was killed."""
