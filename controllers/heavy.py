@@ -85,8 +85,15 @@ class Heavy:
         due = bool(due_of(self._model.tanks).size)
         enough = self._left() * PROOF if due else 0.0
         told = self._ask(self._center, ROUGH * self._near_gbp)
-        if told is None or (due and not self._choose(told)):
+        if told is None:
             return
+        if due:
+            # without any cycle: a first bound, the better ones come last
+            self._center_gbp = Master(self._model).block_gbp(self._center, self._left())
+            self._proven = told.bound_gbp
+            self._proof()
+            if not self._choose(told):
+                return
         self._rounds(gap, enough)
         if not due or self._told is None:
             return
