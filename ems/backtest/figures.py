@@ -249,8 +249,13 @@ def _means(cases: Sequence[Figures], present: Sequence[str]) -> Figures:
         else {},
         "fairness": {
             name: {
-                key: float(np.mean([case["fairness"][name][key] for case in common]))
-                for key in ("gini", "mean_gain_gbp", "homes_paying_more")
+                **{
+                    key: float(np.mean([case["fairness"][name][key] for case in common]))
+                    for key in ("gini", "mean_gain_gbp", "homes_paying_more")
+                },
+                "homes_worse": float(
+                    np.mean([len(case["fairness"][name]["homes_worse"]) for case in common])
+                ),
             }
             for name in present
             if name != OWN and common

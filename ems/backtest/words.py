@@ -150,8 +150,7 @@ def _purses(group: Figures) -> list[str]:
         return f"£{shown(abs(gbp), 2)} {'lower' if gbp <= 0 else 'higher'}"
 
     more = means["fairness"][PLANNED]["homes_paying_more"]
-    count = shown(more, 1).removesuffix(".0")
-    some = f"On average {count} of {group['homes']} homes pay" if more else "No home pays"
+    some = f"On average {_some(more, group)} pay" if more else "No home pays"
     return [
         "Whose money it is, each week and whatever the warmth: tenants' bills together are "
         f"{change('tenants_gbp')}, credits for heating ahead taken off, and the landlord's "
@@ -159,15 +158,27 @@ def _purses(group: Figures) -> list[str]:
     ]
 
 
+def _some(homes: float, group: Figures) -> str:
+    return f"{shown(homes, 1).removesuffix('.0')} of {group['homes']} homes"
+
+
 def _others(group: Figures) -> list[str]:
     """Return what simpler ways save, so that planning is not praised for what they do too."""
     told = [
         f"{what} costs {less(found['cost']['share'])}, its weeks' highest half-hour is "
-        f"{less(found['peak']['share'], 'lower', 'higher')}"
+        f"{less(found['peak']['share'], 'lower', 'higher')}{_colder(name, group)}"
         for name, what in _SIMPLER.items()
         if (found := group["reductions"].get(name))
     ]
     return [f"Simpler ways, at equal warmth too: {'; '.join(told)}."] if told else []
+
+
+def _colder(name: str, group: Figures) -> str:
+    worse = group["means"]["fairness"].get(name, {}).get("homes_worse", 0.0)
+    if not worse:
+        return ""
+    much = f"by more than {WORSE_KH_PER_WEEK} K·h a week than on own thermostats"
+    return f", and {_some(worse, group)} are colder {much}"
 
 
 _SIMPLER = {
