@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from ems.service.events import OPERATOR, UnknownEventError
 from web.desk import desk
 from web.event_views import STATES, Baselines, calendar_view, event_view
+from web.fairness import fairness_view
 from web.security import note_view, operators_only
 from web.site import site
 
@@ -31,6 +32,14 @@ def calendar() -> str:
     here = site()
     view = calendar_view(here.estate, desk(), here.now())
     return render_template("operator/events.html", view=view, states=STATES)
+
+
+@blueprint.get("/fairness")
+def fairness() -> str:
+    """Show how the last month's events lay on homes."""
+    here = site()
+    view = fairness_view(here.estate, here.store, here.now())
+    return render_template("operator/fairness.html", view=view)
 
 
 @blueprint.get("/<event_id>")

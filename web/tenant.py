@@ -6,6 +6,7 @@ from flask import Blueprint, render_template
 
 from ems.domain.estate import Dwelling
 from web.credits import home_credit
+from web.fairness import helped_words
 from web.security import note_view, own_home_only
 from web.site import find_home, site
 from web.tenant_queries import heating_view, past_view, today_view, warmth_view
@@ -54,4 +55,7 @@ def heating(dwelling_id: str) -> str:
     here = site()
     home = _home(dwelling_id)
     view = heating_view(here.estate, here.store, home, here.now())
-    return render_template("tenant/heating.html", view=view, home=home, tab="heating")
+    helped = helped_words(here.estate, here.store, home.id, here.now())
+    return render_template(
+        "tenant/heating.html", view=view, helped=helped, home=home, tab="heating"
+    )

@@ -223,6 +223,10 @@ class FairnessBook:
         }
         share = shares(weights)
         rows = {home.id: self._of_home(home, hours, expected) for home in homes}
+        for home in homes:
+            if home.heat_pump.actuator is not Actuator.ROOM_SETPOINT:
+                # Its own thermostat heats whatever an event asks: what it misses, it misses anyway.
+                rows[home.id] = Felt(0.0, 0.0), rows[home.id][1]
         burden = {home: row[0].burden_kh for home, row in rows.items() if row[0] is not None}
         kept = self._store.kept(Settlement, event.id)
         paid = 0.0 if kept is None else kept.record.payment_gbp or 0.0
