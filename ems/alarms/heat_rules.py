@@ -46,7 +46,10 @@ def judge_still(home: Dwelling, since: datetime | None) -> Judged:
 
 
 def judge_heat(home: Dwelling, balance: HeatBalance, open_keys: AbstractSet[str]) -> Judged:
-    """Tell what is likely wrong with a home whose heat and temperature do not go together."""
+    """Tell what is likely wrong with a home whose heat and temperature do not go together.
+
+    A home that is too cold already has an alarm that sends an engineer to its heat pump.
+    """
     keys = {kind: cause_key(kind, home.id) for kind in KINDS}
     known = frozenset(keys.values())
 
@@ -69,7 +72,7 @@ def judge_heat(home: Dwelling, balance: HeatBalance, open_keys: AbstractSet[str]
     if odd_w < -limit_w * bound(AlarmKind.HEAT_LOST):
         return Judged((_lost(home, balance, -odd_w),), known)
     weak = _is_weak(balance, bound(AlarmKind.HEAT_PUMP_WEAK))
-    if weak is not None:
+    if weak is not None and cause_key(AlarmKind.HOME_COLD, home.id) not in open_keys:
         return Judged((_weak(home, balance.short_h, weak),), known)
     if beside_k is None and odd_w > limit_w * bound(AlarmKind.ROOM_SENSOR):
         what = (

@@ -194,7 +194,7 @@ class ControlWatch(_Watch):
             open_keys=open_keys,
         )
         field = judge_field(self._estate, facts)
-        heat = self._heat.judge(now, open_keys)
+        heat = self._heat.judge(now, open_keys | {cause.key for cause in field.causes})
         return field | heat | self._process(GUARD, now) | self._judge_forecasts(now)
 
     def _judge_forecasts(self, now: datetime) -> Judged:

@@ -83,6 +83,12 @@ def test_what_is_open_closes_only_well_below_its_bound(estate) -> None:
     )
 
 
+def test_a_cold_home_has_one_alarm_and_not_a_second_for_its_weak_heat_pump(estate) -> None:
+    weak = replace(WELL, **WEAK)
+    assert judged(estate, weak).causes != ()
+    assert judged(estate, weak, opened=["home_cold:A-07"]).causes == ()
+
+
 def test_what_cannot_be_told_is_neither_there_nor_gone(estate) -> None:
     found = judged(estate, HeatBalance("A-07"))
     assert found.causes == ()
