@@ -14,7 +14,7 @@ from controllers.telling import explained
 from ems.domain.estate import Actuator, Estate
 from ems.domain.plans import Planner, Schedule, SchedulingProblem
 
-AGAIN_S = 0.3
+AGAIN_S = 1.0
 """What a plan without a cause does not prove within so many seconds is good enough to tell by."""
 
 
@@ -31,6 +31,8 @@ class ExplainingPlanner:
         How finely each home's heat pump is told.
     zone
         Of the times of day in sentences.
+    again_s
+        Seconds that each further plan may take at most.
     clock
         Seconds that never run backwards; looked at before each further plan.
     """
@@ -42,12 +44,14 @@ class ExplainingPlanner:
         *,
         grid: Mapping[str, Grid],
         zone: ZoneInfo,
+        again_s: float = AGAIN_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._planner = planner
         self._again = again
         self._grid = grid
         self._zone = zone
+        self._again_s = again_s
         self._clock = clock
 
     def plan(self, problem: SchedulingProblem, deadline_s: float) -> Schedule:
@@ -59,13 +63,13 @@ class ExplainingPlanner:
             left_s = deadline_s - (self._clock() - begin)
             if left_s <= 0:
                 return None
-            made = self._again.plan(changed, min(left_s, AGAIN_S))
+            made = self._again.plan(changed, min(left_s, self._again_s))
             return None if made.status == "fallback" else made
 
         return explained(problem, plan, self._grid, again, self._zone)
 
 
-def explaining(estate: Estate) -> ExplainingPlanner:
+def explaining(estate: Estate, *, again_s: float = AGAIN_S) -> ExplainingPlanner:
     """Return the joint planner of an estate with reasons that are checked.
 
     Raises
@@ -74,7 +78,11 @@ def explaining(estate: Estate) -> ExplainingPlanner:
         Where a heat pump's profile cannot write what its configuration says it can.
     """
     return ExplainingPlanner(
-        JointPlanner(estate.zone), JointPlanner(None), grid=grid_of(estate), zone=estate.zone
+        JointPlanner(estate.zone),
+        JointPlanner(None),
+        grid=grid_of(estate),
+        zone=estate.zone,
+        again_s=again_s,
     )
 
 

@@ -33,11 +33,11 @@ MOVED, LEFT = 0.95, 0.90
 
 @pytest.fixture(scope="module")
 def planner(lab):
-    return explaining(lab.estate())
+    return explaining(lab.estate(), again_s=math.inf)
 
 
 def again(problem):
-    return JointPlanner(LONDON, threads=1).plan(problem, 60.0)
+    return JointPlanner(LONDON, threads=1).plan(problem, 600.0)
 
 
 def home_without(dwelling, causes):
@@ -163,7 +163,7 @@ def prove(lab, planner, problems, *, steps, most, seed=0):
     rng = np.random.default_rng(seed)
     found = []
     for problem in problems:
-        plan = planner.plan(problem, 60.0)
+        plan = planner.plan(problem, 600.0)
         dispatched = Dispatched(lab, problem)
         proof = Proof(problem, plan, again, dispatched, steps_of(lab.estate()))
         for subject, step in sampled(plan, steps, most, rng):
@@ -218,7 +218,7 @@ def test_what_is_taken_out_is_gone_and_all_else_stays(lab):
 
 def test_a_problem_without_any_difference_of_prices_heats_no_room_ahead(lab, planner):
     problem = without(cases(lab)["plain"], (Cause.CHEAP_NOW, Cause.MILD_NOW, Cause.SOLAR))
-    plan = planner.plan(replace(problem, peaks=()), 60.0)
+    plan = planner.plan(replace(problem, peaks=()), 600.0)
     causes = {cause for home in plan.homes for step in range(48) for cause in home.causes(step)}
     assert not causes & {Cause.CHEAP_NOW, Cause.DEAR_NOW, Cause.SOLAR, Cause.EVENT, Cause.PEAK}
     courses = Counter(course for home in plan.homes for course in home.course)
@@ -226,7 +226,7 @@ def test_a_problem_without_any_difference_of_prices_heats_no_room_ahead(lab, pla
 
 
 def test_every_step_has_a_chief_cause_further_ones_and_one_sentence(lab, planner):
-    plan = planner.plan(cases(lab)["event"], 60.0)
+    plan = planner.plan(cases(lab)["event"], 600.0)
     for part in (*plan.homes, plan.battery):
         assert len(part.cause) == len(part.also) == len(part.sentence) == 48
         for step in range(48):
@@ -252,17 +252,19 @@ def test_where_time_runs_out_the_planner_s_own_reasons_stay(lab):
     ticks = iter(range(1000))
     joint = JointPlanner(LONDON)
     grid = grid_of(lab.estate())
-    slow = ExplainingPlanner(joint, joint, grid=grid, zone=LONDON, clock=lambda: float(next(ticks)))
+    slow = ExplainingPlanner(
+        joint, joint, grid=grid, zone=LONDON, clock=lambda: 100.0 * next(ticks)
+    )
     problem = cases(lab)["plain"]
-    plan = slow.plan(problem, 3.0)
-    own = joint.plan(problem, 60.0)
+    plan = slow.plan(problem, 300.0)
+    own = joint.plan(problem, 600.0)
     assert [home.sentence for home in plan.homes] == [home.sentence for home in own.homes]
     assert find(problem, own, grid, lambda _: None) is None
 
 
 def test_what_reasons_take_for_a_setpoint_is_what_dispatch_tells(lab, planner):
     problem = cases(lab)["own"]
-    plan = planner.plan(problem, 60.0)
+    plan = planner.plan(problem, 600.0)
     taken = find(problem, plan, grid_of(lab.estate()), again)
     same = []
     for step in range(0, 12, 3):

@@ -95,7 +95,7 @@ def hour(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Record]:
     tight = with_rating(estate, "A", RATING_W)
-    planner = Noting(explaining(tight))
+    planner = Noting(explaining(tight, again_s=600.0))
     side = Side(tight, parameters, Past(*past), tmp_path_factory.mktemp("record"), planner=planner)
     desk = ComfortDesk(tight, side.store)
     desk.warmer(tight.dwelling(WISHED), begins, by="tess", hours=2, temperature_c=WISHED_C)
@@ -221,7 +221,7 @@ def days(
         maker = HistoryMaker(estate, parameters, store, begins, span)
         asyncio.run(maker.make())
     past = Past(folder / "past.sqlite", maker.simulation.state_dict())
-    planner = Noting(explaining(estate))
+    planner = Noting(explaining(estate, again_s=600.0))
     side = Side(estate, parameters, past, folder / "side", planner=planner)
     asyncio.run(side.control.first_round(begins))
     side.run(begins + timedelta(minutes=15))
