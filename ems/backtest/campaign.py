@@ -18,8 +18,9 @@ from datetime import date
 from typing import Any
 
 from ems.backtest.case import Case, Progress, Setting, run_case
-from ems.backtest.cases import save_evidence
-from ems.domain.errors import HearthError
+from ems.backtest.cases import load_evidence, save_evidence
+from ems.demo.evidence import Controller
+from ems.domain.errors import HearthError, InvalidInputError
 from ems.service.logs import configure
 
 TELLS_S = 0.5
@@ -83,8 +84,13 @@ def run_campaign(
         Processes beside each other; with one, everything is done here.
     tell
         Told whenever a case begins a part or ends.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a case's file was made with other choices, or cannot be read.
     """
-    todo = [case for case in cases if not case.path(setting).is_file()]
+    todo = [case for case in cases if not _is_done(case, setting)]
     watch = _Watch(todo, len(cases), tell)
     if jobs == 1:
         failed = []
@@ -96,6 +102,28 @@ def run_campaign(
                 failed.append(outcome)
         return failed
     return _in_processes(todo, setting, jobs, watch)
+
+
+def _is_done(case: Case, setting: Setting) -> bool:
+    """Tell whether a case has its file; one made otherwise is refused, not mixed in."""
+    path = case.path(setting)
+    if not path.is_file():
+        return False
+    held = load_evidence(path)
+    wanted = {*setting.controllers, Controller.THERMOSTAT}
+    for option, same in (
+        ("--days", held.window == case.window),
+        ("--history-days", held.history_days == setting.history_days),
+        ("--controllers", wanted <= set(held.runs)),
+    ):
+        if not same:
+            raise InvalidInputError(
+                "the folder holds this case made with another choice",
+                field=option,
+                value=str(path),
+                remedy="Choose as before, another --out, or delete the file.",
+            )
+    return True
 
 
 class _Watch:

@@ -93,6 +93,10 @@ def test_a_finished_case_is_not_run_again(evidence: Evidence, setting: Setting) 
     assert evidence.seed == 3
     assert run_campaign([Case(DAY, 1, 3)], setting, tell=lambda at: parts.append(at.part)) == []
     assert parts == []
+    with pytest.raises(InvalidInputError, match="--days"):
+        run_campaign([Case(DAY, 2, 3)], setting)
+    with pytest.raises(InvalidInputError, match="--history-days"):
+        run_campaign([Case(DAY, 1, 3)], replace(setting, history_days=9))
 
 
 def test_a_case_that_cannot_be_run_is_named_with_its_remedy(setting: Setting) -> None:
