@@ -32,13 +32,16 @@ from forecasting.interface import (
     make_forecast,
 )
 from forecasting.learning import HELD_DAYS, LEAST_DAYS, Fitted, Learning, Material, half_hours
+from forecasting.levels import of_another_level
 from forecasting.load import load_model
 from forecasting.references import group_sums
 from forecasting.shared import Boosting
 
-FIRST_SHARES = np.array([0.6, 0.6, 0.5, 0.5, 0.4, 0.3])
+FIRST_SHARES = np.array([0.8, 0.8, 0.8, 0.8, 0.7, 0.6])
 """Part of the first hours' own medians, by half-hour ahead [-]."""
 _STEADY_DAYS = 28
+ANOTHER_LEVEL = 1.0 / 3.0
+"""A home is forecast from days of its present level where so many of four weeks are not [-]."""
 
 
 class LearntModel:
@@ -134,6 +137,9 @@ class LearntModel:
             why = f"history: under {LEAST_DAYS + HELD_DAYS} days to learn from, habits alone"
             return [_renamed(one, (*one.lacked, why), one.model) for one in habits]
         recent = self._series.iloc[-BACK_DAYS * SLOTS :]
+        days = np.isfinite(recent.to_numpy(dtype=np.float64)).sum(axis=0) / SLOTS
+        if self._members is None:
+            recent = _at_this_level(recent)
         seen = _with_forecast(self._observed, weather, horizon)
         known = lay_out(recent, self._calendar, seen)
         rows, scale = features(known, horizon.index, self._calendar)
@@ -143,7 +149,6 @@ class LearntModel:
         readings = recent.iloc[-_STEADY_DAYS * SLOTS :].to_numpy(dtype=np.float64)
         leave_out_steady(found, readings, epoch_s(horizon.index) // HALF_HOUR_S)
         lacked = [] if seen is not None else ["weather: none"]
-        days = np.isfinite(recent.to_numpy(dtype=np.float64)).sum(axis=0) / SLOTS
         out = []
         for at, one in enumerate(habits):
             if days[at] < LEAST_DAYS or not np.isfinite(found[:, at]).all():
@@ -216,6 +221,16 @@ def _with_forecast(
     both = both[~both.index.duplicated(keep="first")].sort_index()
     both = both.reindex(pd.date_range(both.index[0], both.index[-1], freq="30min"))
     return both if "outdoor_c" in both else None
+
+
+def _at_this_level(recent: pd.DataFrame) -> pd.DataFrame:
+    """Return half-hours without days of another level, where those are many.
+
+    A few odd days are part of how a home is lived in; many mean that it is lived in otherwise.
+    """
+    other = of_another_level(recent.to_numpy(dtype=np.float64))
+    other &= other[-_STEADY_DAYS * SLOTS :].mean(axis=0) >= ANOTHER_LEVEL
+    return recent.mask(other) if other.any() else recent
 
 
 def _renamed(one: Forecast, lacked: Sequence[str], model: str) -> Forecast:

@@ -29,7 +29,7 @@ from forecasting.interface import (
     known_before,
     make_forecast,
 )
-from forecasting.levels import of_another_level
+from forecasting.learning import HELD_DAYS, LEAST_DAYS, MOST_DAYS
 from forecasting.meters import weaknesses
 from forecasting.references import empirical_models
 
@@ -65,6 +65,7 @@ def forecast_meters(
     weather: pd.DataFrame | None = None,
     events: Sequence[Span] = (),
     model: ModelName = "learnt",
+    days: int = MOST_DAYS,
     told: Told | None = None,
 ) -> pd.DataFrame:
     """Return quantiles and mean of the coming half-hours of every home and group.
@@ -92,6 +93,9 @@ def forecast_meters(
     model
         ``"learnt"``: trees and ridges learnt from all homes, habits where history is short;
         ``"weighted empirical"``: each home's habits alone, at once.
+    days
+        Days before ``issued_at`` that are learnt from at most: a season takes a fraction of
+        the time of a year.
     told
         Called with what is being done, in words.
 
@@ -115,6 +119,7 @@ def forecast_meters(
         weather=weather,
         events=events,
         model=model,
+        days=days,
         told=told,
     )
     named = set(groups or {})
@@ -131,11 +136,12 @@ def meter_forecasts(
     weather: pd.DataFrame | None = None,
     events: Sequence[Span] = (),
     model: ModelName = "learnt",
+    days: int = MOST_DAYS,
     told: Told | None = None,
 ) -> list[Forecast]:
     """Return what `forecast_meters` does, as forecasts: homes in order of columns, then groups."""
     say = told or (lambda _: None)
-    _check(power_w, groups or {}, model)
+    _check(power_w, groups or {}, model, days)
     at = issued_at or last_known(power_w)
     horizon = Horizon.following(at, steps)
     known = known_before(power_w, at)
@@ -174,10 +180,7 @@ def meter_forecasts(
     out = []
     for scale, subjects in members.items():
         say(f"learning from {scale}s: {len(subjects)}")
-        history = clean.power_w
-        if scale == "home" and model == "learnt":
-            history = history.mask(of_another_level(history.to_numpy(dtype=np.float64)))
-        fitted = models[scale].fit(history, at, seen)
+        fitted = models[scale].fit(clean.power_w.iloc[-days * SLOTS :], at, seen)
         say(f"forecasting {scale}s: {len(subjects)}, {steps} half-hours")
         for one in fitted.predict(horizon, coming):
             why = _of_members(subjects[one.subject], why_of)
@@ -219,7 +222,9 @@ def as_frame(forecasts: Sequence[Forecast], scale: Mapping[str, str]) -> pd.Data
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
-def _check(power_w: pd.DataFrame, groups: Mapping[str, Sequence[str]], model: str) -> None:
+def _check(
+    power_w: pd.DataFrame, groups: Mapping[str, Sequence[str]], model: str, days: int
+) -> None:
     check_frame(power_w, "power_w")
     names = [str(name) for name in power_w.columns]
     if len(set(names)) != len(names) or not names or not len(power_w):
@@ -251,6 +256,13 @@ def _check(power_w: pd.DataFrame, groups: Mapping[str, Sequence[str]], model: st
             field="model",
             value=model,
             remedy=f"Choose from: {', '.join(get_args(ModelName))}.",
+        )
+    if days < 1:
+        raise InvalidInputError(
+            "nothing can be learnt from no days",
+            field="days",
+            value=days,
+            remedy=f"Give {LEAST_DAYS + HELD_DAYS} or more, else habits alone are forecast.",
         )
 
 

@@ -56,6 +56,13 @@ MODELS = ("learnt", "weighted empirical")
     "--model", default=MODELS[0], show_default=True, type=click.Choice(MODELS), help="Which one."
 )
 @click.option(
+    "--days",
+    default=365,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Learn from so many days at most: 120 take a third of the time of a year.",
+)
+@click.option(
     "--events",
     type=click.Path(path_type=Path),
     help="CSV of spans not to learn from: columns start, end.",
@@ -74,6 +81,7 @@ def run(
     group_size: int,
     max_missing: float,
     model: str,
+    days: int,
     events: Path | None,
     out: Path,
     **of_file: Any,
@@ -119,6 +127,7 @@ def run(
         weather=_joined(weather, Horizon.following(issued_at, horizon)),
         events=spans,
         model="learnt" if model == "learnt" else "weighted empirical",
+        days=days,
         told=told,
     )
     scale_of = {name: scale for scale, subjects in larger.items() for name in subjects}

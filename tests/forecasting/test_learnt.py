@@ -189,6 +189,23 @@ def test_a_whole_part_of_habits_is_habits_alone(homes, calendar):
             np.testing.assert_allclose(a.quantile(level), b.quantile(level), atol=1e-9)
 
 
+def test_a_home_lived_in_otherwise_is_forecast_from_days_of_its_present_level(homes, calendar):
+    at = ORIGIN.to_pydatetime()
+    name = homes.columns[0]
+    since = homes.index >= ORIGIN - pd.Timedelta(days=35)
+    usual = homes[name]
+    moved = homes.assign(**{name: usual.where(~since, usual + 1500.0)})
+    away = (homes.index >= ORIGIN - pd.Timedelta(days=18)) & since
+    away &= homes.index < ORIGIN - pd.Timedelta(days=5)
+    gone = moved.assign(**{name: moved[name].where(~away, 60.0)})
+    model = LearntModel(calendar, Learning(48, boosting=SMALL))
+    plain, back = (
+        model.fit(frame, at).predict(Horizon.following(at, 48))[0] for frame in (moved, gone)
+    )
+    assert plain.model == "gradient" == back.model
+    assert back.mean.mean() > 0.85 * plain.mean.mean()  # a fortnight of its four weeks was away
+
+
 def test_updates_bring_the_present_in_and_an_older_issue_is_refused(homes, weather, calendar):
     model, before = forecasts(homes, weather, calendar)
     later = (ORIGIN + pd.Timedelta(days=2)).to_pydatetime()
