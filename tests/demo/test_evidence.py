@@ -97,6 +97,23 @@ def test_warmer_schedules_cost_more_and_leave_less_warmth_missing(evidence: Evid
     assert used[0] < used[-1]
 
 
+def test_missing_warmth_and_stores_are_known_by_the_half_hour(evidence: Evidence) -> None:
+    for run in evidence.frontier.values():
+        assert {series.shape for series in run.missing_kh.values()} == {(3, 40)}
+        # Below 18 °C a room is below its floor too, chosen or not.
+        cold, floor = (
+            run.missing_kh[name] + run.missing_kh[f"chosen_{name}"]
+            for name in ("below_cold", "below_floor")
+        )
+        assert (cold <= floor + 1e-9).all()
+        assert (cold[run.room_c < 17.9] > 0.0).all()
+        np.testing.assert_array_equal(run.stored(3).room_kwh, run.end.room_kwh)
+        assert run.stored(0) is run.begin
+    # Schedules shifted up leave more heat in rooms in every half-hour.
+    held = [evidence.frontier[shift].room_kwh.sum(axis=1) for shift in (-1.5, 0.0, 1.5)]
+    assert (np.diff(held, axis=0) > 0.0).all()
+
+
 def test_every_meter_of_a_block_agrees_with_the_others(evidence: Evidence) -> None:
     for measured in evidence.runs.values():
         kwh = measured.kwh
