@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ems.demo.controlled import ControlledRun
@@ -195,12 +196,17 @@ def test_wrong_models_cost_money_and_never_warmth(
     for alarm in lived.alarms:
         opened.setdefault(alarm.cause.subject, set()).add(str(alarm.cause.kind))
     rows = []
+    tariff = many.estate.blocks[0].block_meter.tariff
+    assert tariff is not None
+    rates = np.array([tariff.rate_gbp_per_kwh(at) for at in lived.window.half_hours])
     for number, home in enumerate(many.homes):
-        used = [run.kwh["pump_import"][:, number].sum() for run in (lived.own, lived.planned)]
+        drawn = [run.kwh["pump_import"][:, number] for run in (lived.own, lived.planned)]
+        used, paid = [kwh.sum() for kwh in drawn], [kwh @ rates for kwh in drawn]
         rows.append((kinds[home.id], home.id, lived.worse_kh_a_week(number), *used))
         print(
             f"{kinds[home.id]:20} {home.id} {rows[-1][2]:+.2f} K·h a week under 18 °C, "
-            f"{used[0]:.0f} → {used[1]:.0f} kWh, alarms {sorted(opened.get(home.id, ()))}"
+            f"{used[0]:.0f} → {used[1]:.0f} kWh, £{paid[0]:.2f} → £{paid[1]:.2f}, "
+            f"alarms {sorted(opened.get(home.id, ()))}"
         )
     assert max(row[2] for row in rows) <= WORSE_KH_A_WEEK
     for kind, home_id, *_ in rows:
