@@ -94,8 +94,7 @@ def forecast_meters(
         ``"learnt"``: trees and ridges learnt from all homes, habits where history is short;
         ``"weighted empirical"``: each home's habits alone, at once.
     days
-        Days before ``issued_at`` that are learnt from at most: a season takes a fraction of
-        the time of a year.
+        Days before ``issued_at`` that are learnt from at most; fewer take less time.
     told
         Called with what is being done, in words.
 

@@ -60,7 +60,7 @@ MODELS = ("learnt", "weighted empirical")
     default=365,
     show_default=True,
     type=click.IntRange(1),
-    help="Learn from so many days at most: 120 take a third of the time of a year.",
+    help="Learn from so many days at most; fewer take less time.",
 )
 @click.option(
     "--events",
