@@ -12,6 +12,7 @@ from ems.domain.reasons import Course
 NEAR_KW = 0.15
 """Heat closer to the thermostat's than this [kW] counts as the same."""
 NEAR_K = 0.1
+KINDS = np.array([Course.AS_ASKED, Course.BEHIND, Course.AHEAD], dtype=object)
 
 
 def courses(model: Stacked, decision: Decision, found: Evaluation) -> list[tuple[Course, ...]]:
@@ -28,13 +29,8 @@ def courses(model: Stacked, decision: Decision, found: Evaluation) -> list[tuple
     ahead = (more > NEAR_KW) & (found.rooms_c > in_time_c(model, found) + NEAR_K)
     rests = (heat <= NEAR_KW) & (found.rooms_c > model.comfort_c + NEAR_K)
     behind = (more < -NEAR_KW) | rests
-    return [
-        tuple(
-            Course.AHEAD if gives else Course.BEHIND if lets else Course.AS_ASKED
-            for gives, lets in zip(*row, strict=True)
-        )
-        for row in zip(ahead.tolist(), behind.tolist(), strict=True)
-    ]
+    kind = np.where(ahead, 2, behind.astype(np.intp))
+    return [tuple(row) for row in KINDS[kind].tolist()]
 
 
 def in_time_c(model: Stacked, found: Evaluation) -> FloatArray:
