@@ -173,6 +173,12 @@ def evaluate(model: Stacked, decision: Decision) -> Evaluation:
     return Evaluation(costs, rooms, energy, feeder, shared, gave_way, power, pull, masses, tanks)
 
 
+def hopeless_gbp(model: Stacked) -> float:
+    """Return the weight of floors that full heating from the start cannot hold [£]."""
+    below = np.maximum(model.floor_c - model.rooms(model.heat_max_kw), 0.0)
+    return FLOOR_GBP_PER_KH * float(np.sum(model.dt_h * below))
+
+
 def tank_heat(model: Stacked, decision: Decision) -> tuple[FloatArray, FloatArray]:
     """Return what heat pumps and backup heaters give to tanks [kW], shape (tanks, steps)."""
     idle = np.zeros((model.tanks.count, model.steps))

@@ -27,7 +27,6 @@ from controllers.stacked import Stacked, stack
 from controllers.states import Told, ask, fixed_gbp, joined, makes_of, parted, rooms_alone
 from controllers.stores import heat_values
 from ems.domain.forecasts import FloatArray
-from ems.domain.plan_costs import PlanCosts
 
 KEEP = 0.8
 """Weight of the best prices so far: the first are good."""
@@ -74,7 +73,7 @@ class Heavy:
         self.prices: Prices | None = None
         self.bound_gbp = crude_bound_gbp(model)
         costs = evaluate(model, self.decision).costs
-        self.objective_gbp, self._scale_gbp = costs.objective_gbp, scale_gbp(costs)
+        self.objective_gbp, self._scale_gbp = costs.objective_gbp, costs.scale_gbp
         self._told: Told | None = None
         self._free: Told | None = None
 
@@ -233,7 +232,7 @@ class Heavy:
         self.prices = prices
         if costs.objective_gbp < self.objective_gbp:
             self.decision, self.objective_gbp = decision, costs.objective_gbp
-            self._scale_gbp = scale_gbp(costs)
+            self._scale_gbp = costs.scale_gbp
 
     def _repair(self, master: Master, mixture: Mixture, columns: list[Column]) -> None:
         """Forbid two things at once where they occur: in those steps by binaries."""
@@ -283,11 +282,3 @@ class Heavy:
     def _proof(self) -> None:
         bound = self._center_gbp + float(self._proven.sum()) + self._fixed
         self.bound_gbp = max(self.bound_gbp, bound)
-
-
-def scale_gbp(costs: PlanCosts) -> float:
-    """Return what a gap is a share of [£]: the objective without limits that gave way.
-
-    What cannot be kept weighs so much that a thousandth of it would hide all that can be.
-    """
-    return max(abs(costs.objective_gbp - costs.missed_gbp), 1.0)

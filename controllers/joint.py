@@ -151,7 +151,7 @@ class JointPlanner:
         whole = HighsPlanner(self._zone, clock=self._clock).plan(model.problem, left())
         better = min(told, whole, key=lambda each: each.objective_gbp)
         bound_gbp = min(max(told.bound_gbp, whole.bound_gbp), better.objective_gbp)
-        proven = better.objective_gbp - bound_gbp <= GAP * max(abs(better.objective_gbp), 1.0)
+        proven = better.objective_gbp - bound_gbp <= GAP * better.scale_gbp
         return replace(
             better,
             bound_gbp=bound_gbp,
@@ -173,7 +173,7 @@ class JointPlanner:
         self, model: Stacked, best: _Plan, prices: Prices, bound_gbp: float, begin: float
     ) -> Schedule:
         objective = best.found.objective_gbp
-        proven = objective - bound_gbp <= GAP * max(abs(objective), 1.0)
+        proven = objective - bound_gbp <= GAP * best.found.costs.scale_gbp
         solve_s = self._clock() - begin
         homes: Sequence[Reasons] = [((), ())] * model.homes
         battery: Reasons = (), ()

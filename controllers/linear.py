@@ -157,7 +157,7 @@ class HighsPlanner:
         if best is None:
             return fallback_schedule(problem, model)
         objective = best.found.objective_gbp
-        proven = objective - best.bound_gbp <= 1e-3 * max(abs(objective), 1.0)
+        proven = objective - best.bound_gbp <= 1e-3 * best.found.costs.scale_gbp
         told: tuple[Sequence[Reasons], Reasons] = [((), ())] * model.homes, ((), ())
         if self._zone is not None:
             given = model, best.decision, best.found, best.prices, self._zone

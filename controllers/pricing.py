@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from controllers.coarse import coarsened, sampled
+from controllers.evaluation import hopeless_gbp
 from controllers.master import Column, Master, Mixture
 from controllers.stacked import Stacked, stack
 from controllers.stores import constant_gbp, stores_of
@@ -68,6 +69,7 @@ class Pricing:
         self._threads = threads
         self._stores = stores_of(model)
         self._constant = constant_gbp(model)
+        self._hopeless_gbp = hopeless_gbp(model)
         self.bound_gbp = -np.inf
         self.tried: list[FloatArray] = []
         self.master = Master(model)
@@ -147,7 +149,8 @@ class Pricing:
         return np.tile(model.dt_h * price, (self.master.patterns, 1))
 
     def _near(self, objective_gbp: float, gap: float) -> bool:
-        return objective_gbp - self.bound_gbp <= gap * max(abs(objective_gbp), 1.0)
+        scale_gbp = max(abs(objective_gbp) - self._hopeless_gbp, 1.0)
+        return objective_gbp - self.bound_gbp <= gap * scale_gbp
 
 
 def column(told: Answer) -> Column:

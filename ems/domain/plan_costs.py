@@ -44,3 +44,11 @@ class PlanCosts:
     def objective_gbp(self) -> float:
         """What planning makes small [£]: all parts together."""
         return self.paid_gbp + self.discomfort_gbp + self.missed_gbp - self.left_gbp
+
+    @property
+    def scale_gbp(self) -> float:
+        """What a gap is a share of [£]: the objective without limits that gave way, at least 1.
+
+        What cannot be kept weighs so much that a thousandth of it would hide all that can be.
+        """
+        return max(abs(self.objective_gbp - self.missed_gbp), 1.0)

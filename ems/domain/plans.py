@@ -179,8 +179,7 @@ class SchedulingProblem:
     landlord_w
         Communal load [W].
     uncontrolled_w
-        Load of homes that are not planned (their readings are missing) [W]; it counts at
-        the feeder, and in the pooled account where there is one.
+        Load of homes without readings, not planned [W]; it counts at the feeder and where pooled.
     import_gbp_per_kwh, export_gbp_per_kwh
         At the block (pooled) or landlord (not pooled) meter.
     physical_import_w, contracted_import_w, export_limit_w
@@ -370,8 +369,7 @@ class Schedule:
     import_w
         Net power at the feeder [W]; negative is export.
     price_gbp_per_kwh
-        Marginal value of a kWh at the feeder: the energy price with the duals of the
-        limits.
+        Marginal value of a kWh at the feeder: the energy price with the limits' duals.
     objective_gbp, bound_gbp
         Value reached and proven lower bound; their relative difference is the gap.
     status
@@ -418,8 +416,12 @@ class Schedule:
     @property
     def gap(self) -> float:
         """Relative distance of the objective from the proven bound [-]."""
-        scale = max(abs(self.objective_gbp), 1e-9)
-        return (self.objective_gbp - self.bound_gbp) / scale
+        return (self.objective_gbp - self.bound_gbp) / max(abs(self.objective_gbp), 1e-9)
+
+    @property
+    def scale_gbp(self) -> float:
+        """What a proof is a share of [£], as `PlanCosts.scale_gbp`."""
+        return max(abs(self.objective_gbp), 1.0) if self.costs is None else self.costs.scale_gbp
 
     def index_at(self, instant: datetime) -> int | None:
         """Return the step that holds ``instant``, or ``None`` outside the horizon."""

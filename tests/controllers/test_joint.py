@@ -286,6 +286,18 @@ def test_any_block_of_switched_heat_pumps_gets_a_plan_no_worse_than_thermostats(
     assert found.bound_gbp <= found.objective_gbp <= own.objective_gbp + near
 
 
+def test_a_home_that_cannot_be_kept_warm_does_not_hide_what_others_could_save(lab):
+    """Its floor weighs a thousand times the money; a thousandth of that is no gap to stop at."""
+    problem = generate(20, 24, 1)
+    cold = replace(problem.homes[3], room_c=8.0, heat_max_w=0.5 * problem.homes[3].heat_max_w)
+    problem = replace(problem, homes=(*problem.homes[:3], cold, *problem.homes[4:]))
+    found = planner(lab).plan(problem, 30.0)
+    whole = HighsPlanner(None).plan(problem, 30.0)
+    assert found.costs.missed_gbp > 1_000 * found.scale_gbp
+    assert found.objective_gbp - whole.objective_gbp <= 1e-3 * found.scale_gbp
+    assert found.objective_gbp - found.bound_gbp <= 1e-3 * found.scale_gbp
+
+
 def test_few_homes_and_homes_with_tanks_are_planned_whole(lab):
     for problem in (generate(3, 12, 1), generate(4, 12, 1, "two-state")):
         found = JointPlanner(None, few=40).plan(problem, 20.0)
