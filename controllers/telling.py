@@ -243,9 +243,9 @@ class _Home(_Story):
         if cause is Cause.HOT_WATER:
             return f"{verb} ahead because the heat pump is needed for hot water."
         if cause is Cause.COMFORT_FLOOR:
-            if self.comfort[step] > self.home.floor_c[step] + 0.1:
+            if self.heating[step] and self.comfort[step] > self.home.floor_c[step] + 0.1:
                 return f"{verb} so that your room stays at {floor} or above."
-            return f"Your room is kept at {floor}, the least it may be."
+            return self._at_floor(step, floor)
         return self._as_asked(step)
 
     def _less(self, cause: Cause, step: int) -> str:  # noqa: PLR0911 - one return a sentence
@@ -281,8 +281,7 @@ class _Home(_Story):
         elif cause is Cause.HOT_WATER:
             why = "the heat pump is needed for hot water"
         elif cause is Cause.COMFORT_FLOOR:
-            floor = _floor(float(self.home.floor_c[step]))
-            return f"Your room is kept at {floor}, the least it may be."
+            return self._at_floor(step, _floor(float(self.home.floor_c[step])))
         else:
             return self._as_asked(step)
         return f"{verb}: {why}; {self._stays(step, later)}."
@@ -313,7 +312,7 @@ class _Home(_Story):
         ):
             if room_c > self.comfort[step]:
                 return f"Your room is above the {asked} you asked for; the heating rests."
-            return f"Letting your room come down to the {asked} you asked for."
+            return f"The heating rests a while; {self._stays(step, None)}."
         if not self.heating[step]:
             return f"Your room holds the {asked} you asked for with little heating."
         short = room_c < self.comfort[step] - 0.1
@@ -324,6 +323,12 @@ class _Home(_Story):
             warmer, at = degrees(float(self.comfort[rise])), self.facts.when(rise, step)
             return f"Heating ahead so that your room is {warmer} from {at}."
         return f"Heating to the {asked} you asked for."
+
+    def _at_floor(self, step: int, floor: str) -> str:
+        warm = float(self.own.room_c[step]) > self.home.floor_c[step] + 0.3
+        if warm and not self.heating[step]:
+            return f"The heating rests until your room is near {floor}, the least it may be."
+        return f"Your room is kept at {floor}, the least it may be."
 
     def _stays(self, step: int, until: int | None) -> str:
         end = step + 1 if until is None else until
