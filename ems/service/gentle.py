@@ -147,7 +147,8 @@ class GentleTests:
         test = resting.get(home or "")
         if test is None or setpoint.cause not in _PLAN_CAUSES:
             return setpoint
-        return replace(setpoint, cause=Cause.GENTLE_TEST, sentence=self._sentence(test))
+        words = self._sentence(test)
+        return replace(setpoint, cause=Cause.GENTLE_TEST, also=(), sentence=words)
 
     def _sentence(self, test: GentleTest) -> str:
         until = test.end.astimezone(self._estate.zone)
