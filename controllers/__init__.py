@@ -16,8 +16,8 @@ What lives here, in the order in which a decision is made:
 - :mod:`controllers.joint`: the planner of many homes, with :mod:`controllers.pricing` and
   :mod:`controllers.master` (prices and answers), :mod:`controllers.coarse` (simpler blocks for
   first prices), :mod:`controllers.stores` and :mod:`controllers.switching` (homes for kernels);
-- :mod:`controllers.joint`: many homes, by prices (:mod:`controllers.pricing`, with tanks or heavy
-  parts :mod:`controllers.heavy`) and the kernels' answers, mixed by :mod:`controllers.master`;
+- :mod:`controllers.heavy`: the same for homes with tanks or heavy parts, with
+  :mod:`controllers.states` and :mod:`controllers.hygiene`;
 - :mod:`controllers.reasons`: cause and sentence of every step of a plan;
 - :mod:`controllers.dispatch`: plan and snapshot → setpoints, every minute;
 - :mod:`controllers.helping`: measured power against an event's promise, and the way back;
