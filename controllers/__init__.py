@@ -18,7 +18,11 @@ What lives here, in the order in which a decision is made:
   first prices), :mod:`controllers.stores` and :mod:`controllers.switching` (homes for kernels);
 - :mod:`controllers.heavy`: the same for homes with tanks or heavy parts, with
   :mod:`controllers.states` and :mod:`controllers.hygiene`;
-- :mod:`controllers.reasons`: cause and sentence of every step of a plan;
+- :mod:`controllers.course`: what each step is beside the home's own thermostat;
+- :mod:`controllers.reasons`: cause and sentence of every step, from the plan's own duals;
+- :mod:`controllers.explaining`: the same by planning again without each cause
+  (:mod:`controllers.counterfactual`, :mod:`controllers.causes`, :mod:`controllers.telling`), and
+  :mod:`controllers.proof`, which checks it;
 - :mod:`controllers.dispatch`: plan and snapshot → setpoints, every minute;
 - :mod:`controllers.helping`: measured power against an event's promise, and the way back;
 - :mod:`controllers.safety`: limits that run last and that no plan overrides.
