@@ -5,6 +5,7 @@ What lives here, in the order in which a decision is made:
 - :mod:`controllers.problem`: estate, forecasts and readings → ``SchedulingProblem``;
 - :mod:`controllers.margins`: what it keeps from floor and limit for what is not known;
 - :mod:`controllers.events`: what demand-response events ask of plan and dispatch;
+- :mod:`controllers.fairness`: homes that carried more than their share of events, spared;
 - :mod:`controllers.stacked`: the problem as checked arrays over homes and steps, with
   :mod:`controllers.pumps`, :mod:`controllers.fabric` and :mod:`controllers.tanks`;
 - :mod:`controllers.evaluation`: what any decision costs in that model, and what gave way;
