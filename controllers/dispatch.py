@@ -35,7 +35,7 @@ from ems.domain.estate import Actuator, Block, ControlRules, Device, Dwelling
 from ems.domain.events import FlexEvent, Undisturbed
 from ems.domain.plans import Schedule
 from ems.domain.points import PointId
-from ems.domain.readings import Snapshot
+from ems.domain.readings import Quality, Snapshot
 from ems.domain.setpoints import Cause, Setpoint
 from ems.domain.thermal import ThermalEstimate
 from ems.domain.wishes import FROST_LIMIT_C, Wish, WishKind
@@ -353,6 +353,15 @@ def _lost_k(dwelling: Dwelling, room_c: float, state: _Now) -> float:
     return min(max(lost_k, 0.0), LOST_MAX_K)
 
 
+def _why_no_plan(dwelling: Dwelling, room_c: float | None, state: _Now) -> str:
+    if room_c is not None:
+        return "There is no fresh plan"
+    seen = state.snapshot.readings.get(PointId(dwelling.room_sensor_id, "temperature_c"))
+    if seen is not None and seen.quality is Quality.STALE:
+        return "Your room sensor stands still"
+    return "There is no fresh room reading"
+
+
 def _planned(
     dwelling: Dwelling,
     frame: Intent,
@@ -364,9 +373,8 @@ def _planned(
     """Return what the plan says, or the resident's schedule where it says nothing."""
     plan = None if state.schedule is None else state.schedule.home(dwelling.id)
     if plan is None or room_c is None or state.step is None or state.schedule is None:
-        why = "no fresh room reading" if room_c is None else "no fresh plan"
-        sentence = f"There is {why}: the heating keeps to your schedule, "
-        sentence += f"{degrees(wanted.comfort_c)} now."
+        why = _why_no_plan(dwelling, room_c, state)
+        sentence = f"{why}: the heating keeps to your schedule, {degrees(wanted.comfort_c)} now."
         value = steady(dwelling, wanted, frame) if by_room else SG_NORMAL
         return frame.told(value, Cause.NO_PLAN, sentence)
     step = state.step
