@@ -23,15 +23,12 @@ from ems.field.faults import FaultKind, FieldFault, check_fault
 from ems.field.layout import PointLayout
 from ems.field.parameters import FieldParameters
 from ems.field.physics import HomePhysics, HomeState
+from ems.field.pump_orders import write_pump
 from ems.field.pv_limits import PvLimits
 from ems.field.series import shown_series
 from ems.field.sources import Consumption, Weather
 from ems.field.storage import BatteryPhysics, BatteryState
 from ems.field.traits import draw_traits, generator
-
-ROOM_LIMITS_C = (10.0, 30.0)
-TANK_LIMITS_C = (30.0, 60.0)
-WRITABLE_STATES = {"sg_mode": (1, 4), "heating_on": (0, 1), "heating_control": (0, 5)}
 
 
 class EstateSimulation:
@@ -319,7 +316,8 @@ class EstateSimulation:
             row = self._block_index[device.block_id]
             known = self.pv_limits.write(row, point, value, self._now_s)
         elif device is not None and device.role == "heat_pump" and device.dwelling_id is not None:
-            known = self._write_pump(self._home_index[device.dwelling_id], point, value)
+            home = self._home_index[device.dwelling_id]
+            known = write_pump(self.homes, self.control_mode, home, point, value)
         if not known:
             raise InvalidInputError(
                 "no settable point",
@@ -329,31 +327,6 @@ class EstateSimulation:
             )
         self.version += 1
         self._image = None
-
-    def _write_pump(self, home: int, point: str, value: float) -> bool:
-        state = self.homes
-        if point in WRITABLE_STATES:
-            low, high = WRITABLE_STATES[point]
-            if not low <= value <= high or value != int(value):
-                raise InvalidInputError(
-                    "the code has no meaning",
-                    field=point,
-                    value=value,
-                    remedy=f"Write a whole number from {low} to {high}.",
-                )
-        if point == "room_setpoint_c":
-            state.room_setpoint_c[home] = min(max(value, ROOM_LIMITS_C[0]), ROOM_LIMITS_C[1])
-        elif point == "tank_setpoint_c":
-            state.tank_setpoint_c[home] = min(max(value, TANK_LIMITS_C[0]), TANK_LIMITS_C[1])
-        elif point == "sg_mode":
-            state.sg_mode[home] = value
-        elif point == "heating_on":
-            state.heating_on[home] = bool(value)
-        elif point == "heating_control":
-            self.control_mode[home] = value
-        else:
-            return False
-        return True
 
     def set_fault(self, fault: FieldFault) -> None:
         """Switch a fault on; `InvalidInputError` where it cannot exist."""
