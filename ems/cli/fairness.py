@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 
 from ems.cli.estate import estate_clock, open_estate, open_existing_store
 from ems.cli.options import config_option, emit_json, examples, json_option, state_option, table
+from ems.demo.metering import Window
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Estate
 from ems.domain.fairness import MonthLedger
@@ -71,7 +73,8 @@ def show(config: Path, state: Path, block_id: str | None, month: str | None, as_
     epilog=examples(
         "ems fairness measure                       28 days, 12 events a block, in seconds\n"
         "ems fairness measure --days 7 --events 4 --json\n"
-        "ems fairness measure --from 2022-12-03     a frosty month"
+        "ems fairness measure --from 2022-12-03     a frosty month\n"
+        "ems fairness measure --run --days 7        in the simulated estate; takes many minutes"
     )
 )
 @config_option
@@ -89,13 +92,22 @@ def show(config: Path, state: Path, block_id: str | None, month: str | None, as_
     type=click.DateTime(["%Y-%m-%d"]),
     help="First day; where the demonstration starts if not given.",
 )
+@click.option(
+    "--run",
+    "running",
+    is_flag=True,
+    help="Run the days in the simulated estate, three times, in place of planning alone.",
+)
 @json_option
-def measure(config: Path, days: int, events: int, begins: datetime | None, as_json: bool) -> None:
-    """Plan a month of events without and with the weighing, and compare.
+def measure(
+    config: Path, days: int, events: int, begins: datetime | None, running: bool, as_json: bool
+) -> None:
+    """Compare a month of events without and with the weighing.
 
-    Nothing is run and no store is touched: each event is planned at half an hour's notice on
-    the configuration's weather and prices, for homes as their certificates tell and blocks
-    without their batteries.
+    Events are planned only: each at half an hour's notice on the configuration's weather and
+    prices, for homes as their certificates tell and blocks without their batteries. With --run
+    the service's own jobs run the days minute by minute, batteries included, without events,
+    unweighed and weighed; the true burden is what rooms then missed more than without events.
     """
     from ems.demo.fairness_plans import planned_month
 
@@ -107,6 +119,10 @@ def measure(config: Path, days: int, events: int, begins: datetime | None, as_js
             field="--from",
             remedy="Give a date, or set estate.starts_at in the configuration.",
         )
+    if running:
+        figures = _run(estate, config, Window(start, start + timedelta(days=days)), events)
+        emit_json(figures)
+        return
     strength = estate.control.fairness_strength
     runs = {
         "unweighed": planned_month(estate, start, days=days, events=events, strength=0.0),
@@ -114,7 +130,7 @@ def measure(config: Path, days: int, events: int, begins: datetime | None, as_js
     }
     cost = runs["weighed"].paid_gbp - runs["unweighed"].paid_gbp
     if as_json:
-        figures: dict[str, Any] = {
+        planned: dict[str, Any] = {
             name: {
                 **as_figures(run.ledger),
                 "paid_gbp": round(run.paid_gbp, 3),
@@ -123,7 +139,7 @@ def measure(config: Path, days: int, events: int, begins: datetime | None, as_js
             }
             for name, run in runs.items()
         }
-        emit_json({"strength": strength, "cost_gbp": round(cost, 3), **figures})
+        emit_json({"strength": strength, "cost_gbp": round(cost, 3), **planned})
         return
     rows = []
     for name, run in runs.items():
@@ -143,6 +159,44 @@ def measure(config: Path, days: int, events: int, begins: datetime | None, as_js
     click.echo(f"{days} days from {start:%Y-%m-%d}, strength {strength:g}, as planned")
     click.echo(table(head, rows))
     click.echo(f"The weighing costs £{cost:.2f} of electricity, peaks and wear.")
+
+
+def _run(estate: Estate, config: Path, window: Window, events: int) -> dict[str, Any]:
+    """Run a window in the simulated estate and return its figures by case."""
+    from ems.cli.field import field_parameters
+    from ems.demo.controlled import Pace
+    from ems.demo.fairness_month import fair_kh, gather_month, true_burden_kh
+    from ems.flex.fairness import gini
+    from ems.service.logs import configure
+
+    configure("demo", level="WARNING")
+    with tempfile.TemporaryDirectory(prefix="hearth-fairness-") as work:
+        month = gather_month(
+            estate,
+            field_parameters(config),
+            window,
+            Path(work),
+            events=events,
+            pace=Pace(dispatch_s=300.0),
+        )
+    figures: dict[str, Any] = {}
+    for name, run in (("unweighed", month.unweighed), ("weighed", month.weighed)):
+        true = true_burden_kh(estate, window, run, month.calm)
+        fair = fair_kh(estate, true)
+        known = [home for home in true if fair[home] > 0]
+        total = sum(true.values())
+        figures[name] = {
+            "ledger": as_figures(run.ledger),
+            "true_burden_kh": {home: round(value, 3) for home, value in true.items()},
+            "true_gini": round(
+                gini([true[home] / fair[home] for home in known], [fair[home] for home in known]), 4
+            ),
+            "true_largest_share": round(max(true.values()) / total, 4) if total > 0 else 0.0,
+            "accepted": len(run.events),
+            "refused": run.refused,
+            "block_import_kwh": round(float(run.measured.kwh["block_import"].sum()), 2),
+        }
+    return figures
 
 
 def as_figures(month: MonthLedger) -> dict[str, Any]:
