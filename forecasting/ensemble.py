@@ -37,7 +37,7 @@ from forecasting.load import load_model
 from forecasting.references import group_sums
 from forecasting.shared import Boosting
 
-FIRST_SHARES = np.array([0.8, 0.8, 0.8, 0.8, 0.7, 0.6])
+FIRST_SHARES = np.array([0.9, 0.9, 0.9, 0.9, 0.8, 0.7])
 """Part of the first hours' own medians, by half-hour ahead [-]."""
 _STEADY_DAYS = 28
 ANOTHER_LEVEL = 1.0 / 3.0
