@@ -14,12 +14,12 @@ linearly (aperture, free heat, its daily course, the starts) is eliminated exact
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
+from threadpoolctl import threadpool_limits
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
@@ -150,6 +150,14 @@ def learn(
             note=f"{hours:.0f} of {LEAST_HOURS:.0f} hours of complete data: the prior stands",
         )
     beliefs = _Beliefs(prior, spread, free_sd_w)
+    # Matrices are small: threads of linear algebra would only wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        return _learnt(data, beliefs, hours, massive)
+
+
+def _learnt(data: Stretches, beliefs: _Beliefs, hours: float, massive: bool | None) -> HomeModel:
+    """Fit one structure, or let one and two states compete where ``massive`` is ``None``."""
+    spread = beliefs.spread
     if massive is not None:
         return _told(_fit(data, beliefs, massive=massive), spread, hours)
     held = max(1, round(0.3 * len(data)))
@@ -440,10 +448,3 @@ def held_out(model: HomeModel, data: Stretches) -> tuple[float, float]:
 
 def _rms(error: FloatArray) -> float:
     return float(np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else float("nan")
-
-
-def hourly_mean(frame: pd.DataFrame, hours: Sequence[int]) -> FloatArray:
-    """Return the mean room by hour of day (UTC) at these hours [°C]: a model to compare with."""
-    index = pd.DatetimeIndex(frame.index)
-    means = frame["room_c"].groupby(index.hour).mean()
-    return np.array([float(means.get(hour, frame["room_c"].mean())) for hour in hours])

@@ -78,3 +78,10 @@ def empirical_models(
         else SummedModel(load_model(calendar), subjects)
         for scale, subjects in members.items()
     }
+
+
+def hourly_mean(frame: pd.DataFrame, hours: Sequence[int]) -> FloatArray:
+    """Return the mean room by hour of day (UTC) at these hours [°C]: a model to compare with."""
+    index = pd.DatetimeIndex(frame.index)
+    means = frame["room_c"].groupby(index.hour).mean()
+    return np.array([float(means.get(hour, frame["room_c"].mean())) for hour in hours])

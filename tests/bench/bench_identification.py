@@ -20,7 +20,8 @@ from pvlib.location import Location
 from ems.domain.forecasts import FloatArray
 from ems.loop import Actuator, Device
 from ems.loop.heating import heat_from_power, heat_per_w, prior_of
-from forecasting.grey_box import AHEAD, STRETCH, ahead, hourly_mean, learn, stretches
+from forecasting.grey_box import AHEAD, STRETCH, ahead, learn, stretches
+from forecasting.references import hourly_mean
 
 DATA = Path(__file__).parents[1] / "loop" / "data"
 HOME = Device(

@@ -12,7 +12,8 @@ import pytest
 from ems.loop import Actuator, Device
 from ems.loop.heating import heat_from_power, heat_per_w, prior_of
 from ems.loop.watch import not_good_enough
-from forecasting.grey_box import AHEAD, STRETCH, ahead, hourly_mean, learn, stretches
+from forecasting.grey_box import AHEAD, STRETCH, ahead, learn, stretches
+from forecasting.references import hourly_mean
 
 DATA = Path(__file__).parent / "data"
 HOME = Device(
