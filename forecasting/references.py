@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Self
 
+import numpy as np
 import pandas as pd
 
-from ems.domain.forecasts import Forecast
+from ems.domain.forecasts import FloatArray, Forecast
 from forecasting.block import summed_history
 from forecasting.calendar import Calendar
 from forecasting.interface import Horizon, SeriesModel
