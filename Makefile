@@ -24,7 +24,7 @@ run: $(VENV)/.installed
 	@exec $(BIN)/ems demo --port $(PORT) --speed $(SPEED) --state $(STATE)
 
 test: $(VENV)/.installed-dev system
-	$(BIN)/pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -m "not long" -n 3 --dist loadfile
 
 test-long: $(VENV)/.installed-dev system
 	$(BIN)/pytest -m "long or hypothesis" --hypothesis-profile long --timeout 3600 \

@@ -13,6 +13,7 @@ OPERATOR = [
     "/estate/events",
     "/estate/holds",
     "/estate/tests",
+    "/estate/events/fairness",
     "/estate",
     "/estate/blocks/A",
     "/estate/blocks/A/forecasts",
