@@ -281,7 +281,7 @@ class Store(Protocol):
         end: datetime,
         limit: int = 1000,
     ) -> list[SetpointRecord]:
-        """Return setpoints with outcome, newest first."""
+        """Return setpoints with outcome, last recorded first."""
         ...
 
     def save_estimates(self, estimates: Sequence[ThermalEstimate]) -> None:

@@ -99,13 +99,17 @@ class Commanded(Part):
         end: datetime,
         limit: int = 1000,
     ) -> list[SetpointRecord]:
-        """Return setpoints issued in [start, end) with outcome, newest first."""
+        """Return setpoints issued in [start, end) with outcome, last recorded first.
+
+        A round that took long is recorded after a release that was issued and made meanwhile:
+        what was done last counts, whenever it was decided.
+        """
         wanted = None if device_ids is None else json.dumps(sorted(device_ids))
         with self._connections.read() as connection:
             rows = connection.execute(
                 "SELECT record FROM setpoints WHERE issued_at >= ? AND issued_at < ?"
                 " AND (? IS NULL OR device_id IN (SELECT value FROM json_each(?)))"
-                " ORDER BY issued_at DESC, id DESC LIMIT ?",
+                " ORDER BY id DESC LIMIT ?",
                 (to_us(start, "start"), to_us(end, "end"), wanted, wanted, max(0, limit)),
             ).fetchall()
         return [from_json(SetpointRecord, record) for (record,) in rows]

@@ -323,6 +323,14 @@ def test_a_change_of_cause_or_of_outcome_is_a_row_of_its_own(store):
     assert len(store.setpoints(None, START, START + HOUR, limit=2)) == 2
 
 
+def test_what_was_done_last_comes_first_whenever_it_was_decided(store):
+    """A slow round, decided before a release, wrote after it: the device is under the round's."""
+    store.add_setpoint_records([record(setpoint(3, 21.0, cause=Cause.RELEASE))])
+    store.add_setpoint_records([record(setpoint(1))])
+    newest = store.setpoints(None, START, START + HOUR, limit=1)
+    assert [found.setpoint.id for found in newest] == ["sp-1"]
+
+
 def test_a_setpoint_without_a_value_is_refused_and_nothing_of_its_batch_is_kept(store):
     with pytest.raises(InvalidInputError, match=r"A-01-hp\.room_setpoint_c"):
         store.open_commands([setpoint(0), setpoint(1, math.nan)])
