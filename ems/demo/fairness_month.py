@@ -22,6 +22,7 @@ from ems.demo.controlled import ControlledRun, Pace
 from ems.demo.evidence import State, released, resumed
 from ems.demo.history import HistoryMaker, HistorySpan
 from ems.demo.metering import Measured, Window
+from ems.demo.programme import Kind, spread
 from ems.domain.estate import Estate
 from ems.domain.events import Direction, FlexEvent, FlexRequest
 from ems.domain.fairness import MonthLedger
@@ -49,21 +50,11 @@ PRODUCT = "evening_turn_down"
 EVENT_S = 60.0
 """Between two looks of the event desk [s]."""
 
-
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """An event of the programme: which way, from what hour, for how long (UTC)."""
-
-    direction: Direction
-    hour: float
-    length_h: float
-
-
 PROGRAMME = (
-    Hours(Direction.DOWN, 17.0, 2.0),
-    Hours(Direction.DOWN, 7.0, 1.5),
-    Hours(Direction.DOWN, 18.0, 2.0),
-    Hours(Direction.UP, 13.0, 1.0),
+    Kind(Direction.DOWN, 17.0, 2.0),
+    Kind(Direction.DOWN, 7.0, 1.5),
+    Kind(Direction.DOWN, 18.0, 2.0),
+    Kind(Direction.UP, 13.0, 1.0),
 )
 """Kinds of events, in turn."""
 
@@ -100,19 +91,15 @@ class FairnessMonth:
     weighed: MonthRun
 
 
-def programme(window: Window, events: int) -> list[tuple[datetime, Hours]]:
+def programme(window: Window, events: int) -> list[tuple[datetime, Kind]]:
     """Return the starts of so many events spread evenly over a window's days, in order."""
-    midnight = window.start.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = (window.end - midnight).days
-    found = []
-    for number in range(events):
-        kind = PROGRAMME[number % len(PROGRAMME)]
-        day = (number * days) // max(events, 1)
-        start = midnight + timedelta(days=day, hours=kind.hour)
-        over = start + timedelta(hours=kind.length_h) + AFTER
-        if window.start + NOTICE < start and over <= window.end:
-            found.append((start, kind))
-    return found
+    days = -(-(window.end - window.start) // timedelta(days=1))
+    return [
+        (start, kind)
+        for start, kind in spread(window.start, days, events, PROGRAMME)
+        if window.start + NOTICE < start
+        and start + timedelta(hours=kind.length_h) + AFTER <= window.end
+    ]
 
 
 class EventfulRun(ControlledRun):
@@ -132,7 +119,7 @@ class EventfulRun(ControlledRun):
         simulation: EstateSimulation,
         store: Store,
         *,
-        asked: Sequence[tuple[datetime, Hours]],
+        asked: Sequence[tuple[datetime, Kind]],
         fits: Fits | None = None,
         pace: Pace | None = None,
     ) -> None:
@@ -187,7 +174,7 @@ class EventfulRun(ControlledRun):
                 readings.append(Reading(unit, now, value, Quality.GOOD))
         self._store.add_readings(readings)
 
-    def _ask(self, start: datetime, kind: Hours, now: datetime) -> None:
+    def _ask(self, start: datetime, kind: Kind, now: datetime) -> None:
         down = kind.direction is Direction.DOWN
         for block in self._estate.blocks:
             request = FlexRequest(
@@ -271,7 +258,7 @@ def one_run(
     store: Store,
     window: Window,
     *,
-    asked: Sequence[tuple[datetime, Hours]],
+    asked: Sequence[tuple[datetime, Kind]],
     fits: Fits | None = None,
     pace: Pace | None = None,
     progress: Callable[[float], None] = lambda _: None,

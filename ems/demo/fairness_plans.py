@@ -19,6 +19,7 @@ from controllers.events import participants, undisturbed, with_promises, with_re
 from controllers.fairness import expected_homes, plan_sparing
 from controllers.joint import JointPlanner
 from controllers.problem import build_problem
+from ems.demo.programme import Kind, spread
 from ems.domain.estate import Actuator, Block, Dwelling, Estate
 from ems.domain.events import Direction, EventState, FlexEvent, FlexRequest
 from ems.domain.fairness import EventBurden, ExpectedHomes, MonthLedger, PaymentRule
@@ -43,16 +44,6 @@ for as much on top."""
 LEAST_W = 1000.0
 """Nothing is asked of a block below this."""
 BASE_W, WATER_W = 350.0, 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """An event of the programme: which way, from what hour (UTC), for how long [h]."""
-
-    direction: Direction
-    hour: int
-    length_h: int
-
 
 PROGRAMME = (
     Kind(Direction.DOWN, 7, 2),
@@ -85,17 +76,6 @@ class PlannedMonth:
     promised_kwh: float
 
 
-def programme(start: datetime, days: int, events: int) -> list[tuple[datetime, Kind]]:
-    """Return starts and kinds of so many events, spread evenly over ``days`` from ``start``."""
-    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    found = []
-    for number in range(events):
-        kind = PROGRAMME[number % len(PROGRAMME)]
-        day = midnight + timedelta(days=1 + number * days // max(events, 1))
-        found.append((day + timedelta(hours=kind.hour), kind))
-    return found
-
-
 def planned_month(
     estate: Estate, start: datetime, *, days: int, events: int, strength: float
 ) -> PlannedMonth:
@@ -114,7 +94,7 @@ def planned_month(
     planner = JointPlanner(None)
     entries: list[EventBurden] = []
     paid = missed = promised = 0.0
-    for at, kind in programme(start, days, events):
+    for at, kind in spread(start + timedelta(days=1), days, events, PROGRAMME):
         for block in estate.blocks:
             month = ledger(entries, at - MONTH, at)
             how_far = {home.dwelling_id: spared(home, strength) for home in month.homes}
@@ -170,7 +150,9 @@ class _Event:
         return self._entries(event, self._told(event, calm, plain), self._told(event, calm, plan))
 
     def _asked(self, plain: Schedule, calm: SchedulingProblem) -> FlexEvent:
-        steps = [plain.index_at(self._at + k * HALF_HOUR) for k in range(self._kind.length_h * 2)]
+        steps = [
+            plain.index_at(self._at + k * HALF_HOUR) for k in range(round(self._kind.length_h * 2))
+        ]
         rows = [step for step in steps if step is not None]
         heating = sum((home.power_w for home in plain.homes), np.zeros(STEPS))
         base = sum((home.base_w for home in calm.homes), np.zeros(STEPS))
