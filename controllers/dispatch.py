@@ -309,7 +309,8 @@ def _above_floor(
         held = max(held, _urged(dwelling, room_c, floor_c, planned, last, state))
     if planned.value >= held:
         return planned
-    sentence = f"Heating now: your room is near {degrees(floor_c)}, the least it may be."
+    # Said until the room is well above: true from the first minute to the last.
+    sentence = f"Your heating keeps your room clear of {degrees(floor_c)}, the least it may be."
     return planned.told(held, Cause.COMFORT_FLOOR, sentence)
 
 

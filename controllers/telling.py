@@ -327,8 +327,9 @@ class _Home(_Story):
     def _at_floor(self, step: int, floor: str) -> str:
         warm = float(self.own.room_c[step]) > self.home.floor_c[step] + 0.3
         if warm and not self.heating[step]:
-            return f"The heating rests until your room is near {floor}, the least it may be."
-        return f"Your room is kept at {floor}, the least it may be."
+            return f"The heating rests: {self._stays(step, None)}; {floor} is the least it may be."
+        kept = "kept clear of" if warm else "kept at"
+        return f"Your room is {kept} {floor}, the least it may be."
 
     def _stays(self, step: int, until: int | None) -> str:
         end = step + 1 if until is None else until
