@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from ems.domain.estate import Actuator, Block, ControlRules, Dwelling
+from ems.domain.estate import Actuator, Block, Dwelling
 from ems.domain.points import PointId
 from ems.domain.readings import Snapshot
+from ems.domain.rules import ControlRules
 from ems.domain.wishes import FROST_LIMIT_C, Wish, WishKind
 
 SG_RAISE_K = 1.0

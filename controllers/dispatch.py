@@ -31,11 +31,12 @@ from controllers.helping import COMING_BACK, Helping, helping
 from controllers.intent import Intent, up, waits, write_rule
 from controllers.reasons import degrees
 from controllers.safety import Home, within_bounds, within_limits
-from ems.domain.estate import Actuator, Block, ControlRules, Device, Dwelling
+from ems.domain.estate import Actuator, Block, Device, Dwelling
 from ems.domain.events import FlexEvent, Undisturbed
 from ems.domain.plans import Schedule
 from ems.domain.points import PointId
 from ems.domain.readings import Quality, Snapshot
+from ems.domain.rules import ControlRules
 from ems.domain.setpoints import Cause, Setpoint
 from ems.domain.thermal import ThermalEstimate
 from ems.domain.wishes import FROST_LIMIT_C, Wish, WishKind

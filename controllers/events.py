@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from ems.domain.estate import Block, ControlRules
+from ems.domain.estate import Block
 from ems.domain.events import Direction, EventState, FlexEvent, Undisturbed
 from ems.domain.forecasts import FloatArray
 from ems.domain.plans import EventProblem, Schedule, SchedulingProblem
+from ems.domain.rules import ControlRules
 from ems.domain.time import HALF_HOUR, HALF_HOUR_S
 from ems.domain.wishes import Wish, WishKind
 

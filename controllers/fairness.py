@@ -26,11 +26,12 @@ import numpy as np
 from controllers.comfort import wanted_at
 from controllers.events import RECOVERY, ends_at
 from controllers.room import Room, thermostat_path
-from ems.domain.estate import Block, ControlRules
+from ems.domain.estate import Block
 from ems.domain.events import Direction, FlexEvent
 from ems.domain.fairness import ExpectedHome, ExpectedHomes
 from ems.domain.forecasts import FloatArray
 from ems.domain.plans import HomeProblem, Planner, Schedule, SchedulingProblem
+from ems.domain.rules import ControlRules
 from ems.domain.time import HALF_HOUR, HALF_HOUR_S, floor_to
 
 Spared = Mapping[str, Mapping[str, float]]

@@ -27,10 +27,11 @@ from controllers.intent import Intent
 from controllers.keeping import Keeping, keeping
 from controllers.reasons import degrees
 from controllers.safety import RUNNING_W, Home
-from ems.domain.estate import Block, ControlRules
+from ems.domain.estate import Block
 from ems.domain.events import Direction, FlexEvent, Undisturbed
 from ems.domain.points import PointId
 from ems.domain.readings import Snapshot
+from ems.domain.rules import ControlRules
 from ems.domain.setpoints import Cause, Setpoint
 from ems.domain.wishes import Wish
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from ems.domain.credits import CHEAPER_SHARE
 from ems.domain.errors import InvalidInputError
-from ems.domain.estate import ControlRules
 from ems.domain.forecasts import FloatArray, Forecast
 from ems.domain.plans import PeakProblem
+from ems.domain.rules import ControlRules
 from ems.domain.tariffs import NoRateError, Tariff
 from ems.domain.time import HALF_HOUR_S, floor_to, require_utc
 

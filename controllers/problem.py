@@ -20,12 +20,13 @@ from controllers.events import event_problem, participants, rested_floor_c
 from controllers.inputs import Horizon, carbon_rates, peak_charges, without_gain_ahead
 from controllers.margins import COLD, HIGH, floor_margin_k, import_margin_w, joint_spread_w
 from controllers.room import Room, coasting_ceiling, thermostat_path
-from ems.domain.estate import Actuator, Battery, Block, ControlRules, Dwelling, Supply
+from ems.domain.estate import Actuator, Battery, Block, Dwelling, Supply
 from ems.domain.events import FlexEvent
 from ems.domain.forecasts import FloatArray, Forecast
 from ems.domain.heatpump import cop, flow_temperature_c, heat_capacity_w
 from ems.domain.plans import BatteryProblem, HomeProblem, SchedulingProblem
 from ems.domain.readings import Snapshot
+from ems.domain.rules import ControlRules
 from ems.domain.thermal import ThermalEstimate
 from ems.domain.wishes import Wish
 
@@ -210,6 +211,7 @@ def build_problem(
         physical_import_w=np.full(steps, block.limits.physical_import_w),
         contracted_import_w=np.full(steps, math.inf if contracted is None else contracted),
         export_limit_w=np.full(steps, block.limits.export_w),
+        discomfort_gbp_per_kh=rules.discomfort_gbp_per_kh,
         lacked=tuple(dict.fromkeys(horizon.lacked)),
         events=asked,
         peaks=peak_charges(horizon, zone, rules, peaks_w or {}),

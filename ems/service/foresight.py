@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from controllers.events import battery_alone_w
-from ems.domain.estate import Block, ControlRules
+from ems.domain.estate import Block
 from ems.domain.events import EventState, FlexEvent, Foreseen
 from ems.domain.plans import Schedule, SchedulingProblem
 from ems.domain.points import PointId
 from ems.domain.ports import Store
+from ems.domain.rules import ControlRules
 from ems.domain.time import HALF_HOUR
 from ems.flex.doubt import Doubt, doing, learn
 

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from ems.domain.estate import ControlRules
 from ems.domain.ports import ActiveCommand, FieldBus, Heartbeat, LogEntry, Store
+from ems.domain.rules import ControlRules
 from ems.service.commanding import release_all
 
 log = structlog.get_logger()

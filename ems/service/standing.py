@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ems.domain.estate import Block, ControlRules, Estate
+from ems.domain.estate import Block, Estate
 from ems.domain.points import PointId
 from ems.domain.ports import Store
+from ems.domain.rules import ControlRules
 from ems.domain.time import floor_to, local_day_bounds
 
 CARBON_COLUMN = "forecast_g_per_kwh"

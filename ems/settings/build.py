@@ -13,7 +13,6 @@ from ems.domain.estate import (
     Battery,
     Block,
     BlockLimits,
-    ControlRules,
     DataSources,
     Device,
     DRProduct,
@@ -29,6 +28,7 @@ from ems.domain.estate import (
 from ems.domain.people import PeopleRules
 from ems.domain.points import DeviceClass
 from ems.domain.profiles import DeviceProfile
+from ems.domain.rules import ControlRules
 from ems.domain.tariffs import DynamicTariff, FlatTariff, Tariff, TariffBand, TimeOfUseTariff
 from ems.settings.aggregators import aggregators_of
 from ems.settings.alarms import alarm_rules

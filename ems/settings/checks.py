@@ -9,8 +9,8 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from ems.domain.errors import ConfigurationError, InvalidInputError
-from ems.domain.estate import ControlRules
 from ems.domain.holidays import bank_holidays
+from ems.domain.rules import ControlRules
 from ems.domain.time import floor_to
 from ems.settings.aggregators import check_aggregators
 from ems.settings.alarms import check_alarms

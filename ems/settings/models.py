@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from ems.domain.estate import ControlRules
 from ems.domain.fairness import PaymentRule
+from ems.domain.rules import ControlRules
 from ems.settings.aggregators import AggregatorSection
 from ems.settings.alarms import AlarmsSection
 from ems.settings.block_models import BlockSection, HeatPumpSection
@@ -142,6 +142,10 @@ class ControlSection(Section):
     peak_gbp_per_kw_month: Annotated[float, Between("£/kW", 0, 100)] = Field(
         _RULES.peak_gbp_per_kw_month,
         description="The same for each kW of the month's highest half-hour.",
+    )
+    discomfort_gbp_per_kh: Annotated[float, Between("£/(K h)", 0.05, 10)] = Field(
+        _RULES.discomfort_gbp_per_kh,
+        description="What a plan counts for each kelvin-hour that a room is below its schedule.",
     )
     carbon_gbp_per_t: Annotated[float, Between("£/t", 0, 2000)] = Field(
         _RULES.carbon_gbp_per_t,

@@ -50,6 +50,25 @@ def test_a_home_asks_for_its_schedule_above_its_floor(lab):
             assert np.all(home.floor_c <= dwelling.floor_c + 0.5)
 
 
+def test_a_plan_misses_less_comfort_where_the_estate_prices_it_higher(lab):
+    """Dear hours after cheap ones: what comfort costs decides how far rooms are let down."""
+
+    def missed_kh(gbp_per_kh):
+        rules = replace(lab.estate().control, discomfort_gbp_per_kh=gbp_per_kh)
+        problem = lab.demo_problem(rules=rules)
+        dear = np.where(np.arange(problem.step_s.size) < 6, 0.1, 0.7)
+        problem = replace(problem, import_gbp_per_kwh=dear)
+        assert problem.discomfort_gbp_per_kh == gbp_per_kh
+        plan = HighsPlanner(lab.zone).plan(problem, 10.0)
+        found = [
+            np.maximum(home.comfort_c - planned.room_c, 0.0).sum() / 2
+            for home, planned in zip(problem.homes, plan.homes, strict=True)
+        ]
+        return sum(found)
+
+    assert missed_kh(0.05) > missed_kh(0.25) + 1.0 > missed_kh(2.0) + 2.0
+
+
 def test_an_sg_ready_home_is_not_planned_below_its_own_thermostat(lab):
     estate = lab.estate()
     block = estate.block("A")

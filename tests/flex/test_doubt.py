@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ems.domain.estate import ControlRules
 from ems.domain.events import Foreseen
 from ems.domain.points import PointId
 from ems.domain.readings import Rollup
+from ems.domain.rules import ControlRules
 from ems.domain.time import HALF_HOUR
 from ems.flex.doubt import LEAST_PAIRS, UNKNOWN_PER_HOME_W, doing, learn
 from ems.service.events import EventDesk
