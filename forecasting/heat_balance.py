@@ -89,7 +89,8 @@ def _unexplained(
     household = table["household_w"]
     beside = (household - household.mean()).fillna(0.0) * INDOOR_SHARE
     sun = estimate.solar_aperture_m2 * table["irradiance_w_m2"].fillna(0.0)
-    left = (lost - table["heat_w"] - estimate.free_heat_w - beside - sun).to_numpy(dtype=float)
+    # What is the same every day, as people's own heat, goes out with the days before.
+    left = (lost - table["heat_w"] - beside - sun).to_numpy(dtype=float)
     capacity = estimate.capacity_j_per_k / 3600.0
     rooms = room.to_numpy(dtype=float)
     days: dict[int, float] = {}

@@ -278,7 +278,7 @@ def _dispatched(
     if near:
         told = all_heat(here.device, here.memory, here.now, room_c, here.wanted_c, float(most_w[0]))
         cause = Cause.COMFORT_FLOOR
-        why = f"Heating now: the room is near {lowest_c:g} °C, the least it may be."
+        why = f"Heating keeps the room clear of {lowest_c:g} °C, the least it may be."
     else:
         told = _followed(here, plan, case, room_c)
         cause, why = told_why(plan, here.outlook, most_w, case.lower_c, room_c, here.comfort)

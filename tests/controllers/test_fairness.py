@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from controllers.fairness import TRIFLE_W, expected_homes, missed_w, plan_sparing, with_spared
 from controllers.linear import HighsPlanner
 from ems.domain.events import Direction, EventState, FlexEvent, FlexRequest
+from ems.domain.plans import GaveWay
 
 HOURS = timedelta(hours=1)
 INSIDE = slice(10, 14)
@@ -148,3 +149,13 @@ def test_what_homes_would_do_without_an_event_is_kept_by_half_hour(lab, evening)
         for k in range(18)
     ]
     assert list(one.asked_c) == asked
+
+
+def test_what_a_plan_misses_of_its_events_is_the_worst_of_them(before):
+    gave = [
+        GaveWay("event", "one", 120.0, "W"),
+        GaveWay("event", "other", 480.0, "W"),
+        GaveWay("floor", "A-01", 900.0, "K"),
+    ]
+    assert missed_w(replace(before, gave_way=tuple(gave))) == 480.0
+    assert missed_w(replace(before, gave_way=tuple(gave[2:]))) == 0.0

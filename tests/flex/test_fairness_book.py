@@ -183,6 +183,27 @@ def test_how_a_room_swings_on_any_day_is_nobodys_burden(estate, store, block) ->
     assert found_by["A-03"].burden_kh == pytest.approx(2.0)
 
 
+def test_an_hour_that_two_events_reach_counts_once_and_for_the_earlier(
+    estate, store, block
+) -> None:
+    """The second begins five hours later: its first hour is still the first event's to answer."""
+    homes = [home.id for home in block.dwellings]
+    second = START + 5 * HOURS
+    events = [run_event(estate, store, block, start) for start in (START, second)]
+    for event in events:
+        expect(store, event, homes)
+    meter(store, block, {})
+    meter(store, block, {"A-01": 3.0}, second)
+    FairnessBook(estate, store).run(second + 2 * HOURS + AFTER + timedelta(minutes=5))
+    found = {
+        kept.record.event_id: kept.record
+        for kept in store.all_kept(EventBurden)
+        if kept.record.dwelling_id == "A-01"
+    }
+    assert found[events[0].id].burden_kh == pytest.approx(3.0)
+    assert found[events[1].id].burden_kh == pytest.approx(3.0)
+
+
 def test_who_bore_more_than_its_share_is_spared_in_events_accepted_later(
     estate, store, event
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ems.domain.estate import ThermalPrior
 from forecasting.heat_balance import heat_balance
-from forecasting.thermal import fit_thermal, prior_estimate
+from forecasting.thermal import INDOOR_SHARE, fit_thermal, prior_estimate
 
 PRIOR = ThermalPrior(loss_w_per_k_m2=3.0, capacity_wh_per_k_m2=70.0, spread=0.35)
 
@@ -46,6 +46,29 @@ def test_a_home_that_is_well_goes_together(lived) -> None:
     assert abs(found.unexplained_w) < 0.15 * found.loss_w
     assert found.beside_own_k == pytest.approx(0.0, abs=0.1)
     assert found.short_h == 0.0 and found.full_share is None
+
+
+def test_what_is_the_same_every_day_needs_no_explanation(lived, dwelling) -> None:
+    """A neighbour's warm wall, or a meter that always reads low: 600 W are nobody's fault."""
+    _, _, frame, at = lived
+    home = dwelling("A-01")
+    estimate = fit_thermal(frame, prior_estimate(home, PRIOR), at)
+    until = frame.index[29 * 48 + 24].to_pydatetime()
+    less = frame.assign(heat_w=frame["heat_w"] - 600.0)
+    found, plain = (heat_balance(t, estimate, home.heat_pump, until) for t in (less, frame))
+    assert found.unexplained_w == pytest.approx(plain.unexplained_w, abs=1e-6)
+    assert found.spread_w == pytest.approx(plain.spread_w, abs=1e-6)
+
+
+def test_heat_of_appliances_explains_a_day_of_much_use(lived) -> None:
+    """A kilowatt of ovens and lamps all day, and a heat pump that gave so much less for it."""
+    balance, *_ = lived
+    heated = balance(
+        household_w=lambda day: day["household_w"].fillna(0.0) + 1000.0,
+        heat_w=lambda day: day["heat_w"] - 1000.0 * INDOOR_SHARE,
+    )
+    unseen = balance(heat_w=lambda day: day["heat_w"] - 1000.0 * INDOOR_SHARE)
+    assert abs(heated.unexplained_w) < abs(unseen.unexplained_w) - 500.0
 
 
 def test_open_windows_take_heat_that_nothing_explains(lived) -> None:

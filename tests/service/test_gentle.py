@@ -18,6 +18,7 @@ from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Estate
 from ems.domain.forecasts import Forecast
 from ems.domain.gentle import GentleTest, TestState
+from ems.domain.points import PointId
 from ems.domain.setpoints import Cause
 from ems.domain.thermal import CAPACITY_UNTOLD, ThermalEstimate
 from ems.domain.wishes import ChosenPeriod
@@ -104,6 +105,30 @@ def test_a_night_is_announced_carried_out_and_its_result_noted(site: Bench) -> N
     assert float(done.result.split("by ")[1].split()[0]) == pytest.approx(fell_k, abs=0.3)
     run(site, test.end + timedelta(hours=2))
     assert site.charge.gentle.of(HOME).id == done.id, "not again for two months"
+
+
+@pytest.mark.parametrize("silent", ["before", "after"])
+def test_a_test_without_both_its_readings_tells_nothing(site: Bench, silent: str) -> None:
+    run(site)
+    test = site.charge.gentle.of(HOME)
+    sensor = PointId(site.estate.dwelling(HOME).room_sensor_id, "temperature_c")
+
+    def go(at: datetime, *, mute: bool) -> None:
+        site.now = at
+        snapshot = site.image.snapshot(at)
+        if mute:
+            left = {point: seen for point, seen in snapshot.readings.items() if point != sensor}
+            snapshot = replace(snapshot, readings=left)
+        blocks = [site.charge.residents.block(block, at) for block in site.estate.blocks]
+        site.charge.gentle.run(at, snapshot, site.charge.wishes(at), blocks)
+
+    for at, mute in ((test.start, silent == "before"), (test.end, silent == "after")):
+        site.simulation.step_to(at)
+        site.image.update(site.bus.read_all(at))
+        go(at, mute=mute)
+    ended = site.charge.gentle.of(HOME)
+    assert ended.state is TestState.DROPPED
+    assert "gave no reading" in ended.result
 
 
 def test_a_no_ends_it_at_once_and_nobody_asks_again_soon(site: Bench) -> None:
