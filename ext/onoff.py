@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
-from ext.store import checked, share
+from ext.batch import Batch, checked, share
 
 try:
     from ext._onoff import solve
@@ -50,7 +50,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pumps:
+class Pumps(Batch):
     """Heat pumps that are on or off, and their rooms, checked once.
 
     Attributes
@@ -112,28 +112,6 @@ class Pumps:
                 value=True,
                 remedy="Let one of must_on and must_off be false.",
             )
-
-    @property
-    def size(self) -> int:
-        """Number of homes."""
-        return int(self.decay.shape[0])
-
-    @property
-    def steps(self) -> int:
-        """Number of steps."""
-        return int(self.decay.shape[1])
-
-    def _keep(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        *,
-        low: float = -np.inf,
-        high: float = np.inf,
-        rising: bool = False,
-    ) -> None:
-        array = checked(getattr(self, name), name, shape, low=low, high=high, rising=rising)
-        object.__setattr__(self, name, array)
 
     def grid(self, points: int = POINTS) -> tuple[FloatArray, FloatArray]:
         """Return the first point of each step's grid and their distance, (homes, steps + 1).

@@ -40,7 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
-from ext.store import checked, share
+from ext.batch import Batch, checked, share
 
 try:
     from ext._states import solve
@@ -63,7 +63,7 @@ WORK = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Homes:
+class Homes(Batch):
     """Homes of the same make over the same steps, checked once.
 
     Attributes
@@ -137,23 +137,6 @@ class Homes:
                 remedy=f"Give {hinges} numbers below {states}.",
             )
         object.__setattr__(self, "of", of)
-
-    @property
-    def size(self) -> int:
-        """Number of homes."""
-        return int(self.gain.shape[0])
-
-    @property
-    def steps(self) -> int:
-        """Number of steps."""
-        return int(self.gain.shape[1])
-
-    def _keep(
-        self, name: str, shape: tuple[int, ...], *, low: float = -np.inf, high: float = np.inf
-    ) -> None:
-        object.__setattr__(
-            self, name, checked(getattr(self, name), name, shape, low=low, high=high)
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

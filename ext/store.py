@@ -33,9 +33,6 @@ efficient first). The value is then a lower bound of what the store can reach.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,6 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ems.domain.errors import InvalidInputError
 from ems.domain.forecasts import FloatArray
+from ext.batch import Batch, checked, share
 
 try:
     from ext._store import solve
@@ -52,12 +50,9 @@ except ImportError as error:
         "project's folder (this needs a C compiler, e.g. the package build-essential)"
     ) from error
 
-SMALL = 8_000
-"""So few stores times steps are not worth a second thread."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stores:
+class Stores(Batch):
     """Many stores over the same steps, checked once; temperatures in kelvin or °C.
 
     Attributes
@@ -104,6 +99,9 @@ class Stores:
         self._keep("decay", flat, low=0.0, high=1.0)
         self._keep("gain", flat, low=np.nextafter(0.0, 1.0))
         self._keep("drift", flat)
+        for name in ("most", "rate"):
+            if np.ndim(getattr(self, name)) == 2:  # one part
+                object.__setattr__(self, name, np.asarray(getattr(self, name))[:, :, None])
         self._keep("most", (*flat, parts), low=0.0)
         self._keep("rate", (*flat, parts), low=0.0, rising=True)
         self._keep("kink", (*flat, kinks), rising=True)
@@ -119,31 +117,6 @@ class Stores:
                 value=(float(np.max(self.slope[:, 0])), float(np.min(self.slope[:, -1]))),
                 remedy="Give a first slope of at most 0 and a last of at least 0.",
             )
-
-    @property
-    def size(self) -> int:
-        """Number of stores."""
-        return int(self.decay.shape[0])
-
-    @property
-    def steps(self) -> int:
-        """Number of steps."""
-        return int(self.decay.shape[1])
-
-    def _keep(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        *,
-        low: float = -np.inf,
-        high: float = np.inf,
-        rising: bool = False,
-    ) -> None:
-        object.__setattr__(
-            self,
-            name,
-            checked(getattr(self, name), name, shape, low=low, high=high, rising=rising),
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,56 +207,3 @@ def answer(
 
     share(work, stores.size, stores.steps, threads)
     return Answer(heat, power, temperature, cost, value)
-
-
-def share(work: Callable[[int, int], None], size: int, each: int, threads: int | None) -> None:
-    """Share rows over threads; little work stays in this one."""
-    count = min(threads or len(os.sched_getaffinity(0)), size)
-    if count < 2 or size * each < SMALL:
-        if size:
-            work(0, size)
-        return
-    edges = np.linspace(0, size, count + 1).astype(int)
-    with ThreadPoolExecutor(count - 1) as pool:
-        jobs = [pool.submit(work, int(edges[k]), int(edges[k + 1])) for k in range(1, count)]
-        work(0, int(edges[1]))
-    for job in jobs:
-        job.result()
-
-
-def checked(
-    values: ArrayLike,
-    name: str,
-    shape: tuple[int, ...],
-    *,
-    low: float = -np.inf,
-    high: float = np.inf,
-    rising: bool = False,
-) -> FloatArray:
-    """Return a contiguous array of this shape, finite, within bounds and, if so, rising."""
-    array = np.ascontiguousarray(values, dtype=np.float64)
-    if name in ("most", "rate") and array.ndim == 2:
-        array = array[:, :, None]
-    if array.shape != shape or 0 in shape[1:2]:
-        raise InvalidInputError(
-            "an array has the wrong shape",
-            field=name,
-            value=array.shape,
-            remedy=f"Give shape {shape}, with at least one step.",
-        )
-    wrong = ~(np.isfinite(array) & (array >= low) & (array <= high))
-    if wrong.any():
-        raise InvalidInputError(
-            "a value cannot be reckoned with",
-            field=name,
-            value=float(array[wrong][0]),
-            remedy=f"Give finite numbers from {low:g} to {high:g}.",
-        )
-    if rising and np.any(np.diff(array, axis=-1) < 0):
-        raise InvalidInputError(
-            "values must not fall along the last axis",
-            field=name,
-            value=float(np.min(np.diff(array, axis=-1))),
-            remedy="Sort them.",
-        )
-    return array
