@@ -50,12 +50,17 @@ class LimitsSection(Section):
     export_kw: Annotated[float, Between("kW", 0, 5000)] = Field(description="Permitted export.")
 
 
-class BlockMeterSection(Section):
-    """The meter that sees the whole block."""
+class BlockDeviceSection(Section):
+    """A device of the block itself."""
 
     profile: Identifier = Field(description="Its register map.")
     unit: UnitId = Field(description="Its Modbus unit id.")
     gateway: Identifier | None = Field(None, description="Its gateway, if not the block's.")
+
+
+class BlockMeterSection(BlockDeviceSection):
+    """The meter that sees the whole block."""
+
     boundary: Annotated[str, Choice(("block",))] = Field(description="block")
     payer: Annotated[str, Choice(("landlord", "nobody"))] = Field(
         description="Who pays what it counts: landlord, or nobody where it only watches."
@@ -70,20 +75,13 @@ class LandlordMeterSection(BlockMeterSection):
     boundary: Annotated[str, Choice(("landlord",))] = Field(description="landlord")
 
 
-class HeatMeterSection(Section):
+class HeatMeterSection(BlockDeviceSection):
     """The meter of the heat that a block's common plant gives; it is kept and shown."""
 
-    profile: Identifier = Field(description="Its register map.")
-    unit: UnitId = Field(description="Its Modbus unit id.")
-    gateway: Identifier | None = Field(None, description="Its gateway, if not the block's.")
 
+class PvSection(BlockDeviceSection):
+    """The block's photovoltaic array, by its inverter."""
 
-class PvSection(Section):
-    """The block's photovoltaic array."""
-
-    profile: Identifier = Field(description="Register map of its inverter.")
-    unit: UnitId = Field(description="Modbus unit id of its inverter.")
-    gateway: Identifier | None = Field(None, description="Its gateway, if not the block's.")
     peak_kw: PowerKw = Field(description="Peak power of the array.")
     tilt_deg: Annotated[float, Between("degrees", 0, 90)] = Field(
         description="0 lies flat, 90 stands upright."
@@ -93,12 +91,9 @@ class PvSection(Section):
     )
 
 
-class BatterySection(Section):
+class BatterySection(BlockDeviceSection):
     """The block's battery."""
 
-    profile: Identifier = Field(description="Its register map.")
-    unit: UnitId = Field(description="Its Modbus unit id.")
-    gateway: Identifier | None = Field(None, description="Its gateway, if not the block's.")
     capacity_kwh: EnergyKwh = Field(description="Usable energy.")
     max_charge_kw: PowerKw = Field(description="Greatest charging power.")
     max_discharge_kw: PowerKw = Field(description="Greatest discharging power.")
