@@ -144,8 +144,8 @@ class LearntModel:
         known = lay_out(recent, self._calendar, seen)
         rows, scale = features(known, horizon.index, self._calendar)
         found = self._fitted.predict(rows, scale)
-        self._take_in_first(self._fitted, found, known, horizon)
         self._average(found, habits)
+        self._take_in_first(self._fitted, found, known, horizon)
         readings = recent.iloc[-_STEADY_DAYS * SLOTS :].to_numpy(dtype=np.float64)
         leave_out_steady(found, readings, epoch_s(horizon.index) // HALF_HOUR_S)
         lacked = [] if seen is not None else ["weather: none"]
@@ -173,7 +173,7 @@ class LearntModel:
     def _take_in_first(
         self, fitted: Fitted, found: FloatArray, known: Known, horizon: Horizon
     ) -> None:
-        """Move the first hours towards their own medians, in place; not over a clock change."""
+        """Move the first hours to medians and bands of their own; not over a clock change."""
         times = self._calendar.locate(horizon.index[:LEADS])
         steps = len(times.day)
         now = int(times.day[0]) * SLOTS + int(times.slot[0])
@@ -181,9 +181,13 @@ class LearntModel:
         if fitted.first is None or moved.any() or known.first + known.local.shape[1] != now:
             return
         homes = lay_out(self._homes.iloc[-BACK_DAYS * SLOTS :], self._calendar)
-        medians = fitted.first.predict(known.local, homes.local, known.first)[:, :steps]
-        share = np.where(np.isfinite(medians), FIRST_SHARES[:steps], 0.0)
-        take_in(found[..., :steps], np.nan_to_num(medians), share)
+        own = fitted.first.predict(known.local, homes.local, known.first)[..., :steps]
+        share = np.where(np.isfinite(own[1]), FIRST_SHARES[:steps], 0.0)
+        own = np.nan_to_num(own)
+        near = found[..., :steps]
+        for level, halves in ((0, own[0] - own[1]), (len(LEVELS) - 1, own[2] - own[1])):
+            near[level] += share * (halves - (near[level] - near[MEDIAN]))
+        take_in(near, own[1], share)
         np.maximum(found, 0.0, out=found)
 
     def _average(self, found: FloatArray, habits: Sequence[Forecast]) -> None:

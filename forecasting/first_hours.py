@@ -10,12 +10,14 @@ Each group and each of the next `LEADS` half-hours has a ridge median of its own
   is summed over homes by itself; so are rises and falls, and what lasts for two and three
   half-hours.
 
-Everything is laid out in local half-hours, as `forecasting.features.lay_out` does.
+The band comes from what the medians missed by, by part of the day (39). Everything is laid out in
+local half-hours, as `forecasting.features.lay_out` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
 
@@ -30,6 +32,8 @@ from forecasting.ridge import median_coefficients
 BACK_DAYS = 64
 """Days before the present that a forecast looks at."""
 HALF_LIFE_DAYS = 120.0
+GROWTH = 0.75
+"""Bands grow with this power of what is expected: 0.5 would be switches by chance, 1 shares [-]."""
 _WEEK = 7 * SLOTS
 _STEPS = tuple(pairwise((-np.inf, -600.0, -200.0, 0.0, 200.0, 600.0, 1400.0, np.inf)))
 """Ends of the steps that an excess is cut into [W]."""
@@ -46,12 +50,14 @@ MOST_HOMES = 300
 _PARTS = 8
 _LONGEST = _WEEK + LEADS + 1
 """Columns that a row reaches back."""
+_LEAST_SHARE = 0.05
+"""Bands do not grow below this share of the scale [-]."""
 _ENOUGH = 0.8
 """Share of a group's homes that must have readings [-]."""
 
 
 class FirstHours:
-    """Ridge medians of the next half-hours of some groups.
+    """Ridge medians of the next half-hours of some groups, and bands about them.
 
     Parameters
     ----------
@@ -80,7 +86,7 @@ class FirstHours:
         self._seed = seed
         self._scale: FloatArray = np.empty(0)
         self._hours = HomeHours(calendar) if len(homes) <= MOST_HOMES else None
-        self._learnt: dict[tuple[int, int], tuple[int, FloatArray, FloatArray, FloatArray]] = {}
+        self._learnt: dict[tuple[int, int], _Learnt] = {}
 
     def fit(self, groups: FloatArray, homes: FloatArray, first: int) -> Self:
         """Learn from everything known.
@@ -123,16 +129,20 @@ class FirstHours:
                 centre, spread = x[held].mean(axis=0), x[held].std(axis=0) + 1e-6
                 rows = np.concatenate([(x[held] - centre) / spread, np.ones((held.sum(), 1))], 1)
                 found = median_coefficients(rows, y[held], recency[held])
-                self._learnt[lead, row] = (len(some), centre, spread, found)
+                part = _part(first + learnable[held])
+                halves = _halves(y[held], rows @ found, recency[held], part)
+                # They missed less in the rows that they were fitted to than they will in others.
+                halves *= (len(rows) + len(found)) / (len(rows) - len(found))
+                self._learnt[lead, row] = _Learnt(len(some), centre, spread, found, halves)
         return self
 
     def predict(self, groups: FloatArray, homes: FloatArray, first: int) -> FloatArray:
-        """Return medians of the next half-hours, shape (S, `LEADS`) [W].
+        """Return P10, P50 and P90 of the next half-hours, shape (3, S, `LEADS`) [W].
 
         ``nan`` where too little was known, now or when it learnt. Inputs are as for `fit`, at
         least the last `BACK_DAYS` days.
         """
-        out = np.full((len(groups), LEADS), np.nan)
+        out = np.full((3, len(groups), LEADS), np.nan)
         count = groups.shape[1]
         if count <= _LONGEST:
             return out
@@ -146,11 +156,15 @@ class FirstHours:
             shared = self._clock(first + columns[0] + target)
             for row in range(len(groups)):
                 if (lead, row) in self._learnt:
-                    kinds, centre, spread, found = self._learnt[lead, row]
-                    told = expected[row, :kinds, lead - 1 : lead]
+                    one = self._learnt[lead, row]
+                    told = expected[row, : one.kinds, lead - 1 : lead]
                     x = _regressors(tracks[:, row], target, lead, shared, told)[0]
-                    x = (x - centre) / spread
-                    out[row, lead - 1] = (x @ found[:-1] + found[-1]) * self._scale[row]
+                    x = (x - one.centre) / one.spread
+                    middle = max(float(x @ one.found[:-1] + one.found[-1]), 0.0)
+                    part = int(_part(first + columns[0] + target)[0])
+                    halves = one.halves[:, part] * _grows(middle)
+                    out[:, row, lead - 1] = middle + np.array([-halves[0], 0.0, halves[1]])
+                    out[:, row, lead - 1] *= self._scale[row]
         return np.asarray(np.maximum(out, 0.0))
 
     def _clock(self, at: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -207,6 +221,53 @@ class FirstHours:
             totals += self._belongs[:, part] @ np.where(good, tracks, 0.0)
         enough = held >= _ENOUGH * size
         return np.where(enough, totals * size / np.maximum(held, 1.0), np.nan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learnt:
+    """What was learnt of a group and half-hour ahead.
+
+    Attributes
+    ----------
+    kinds
+        How many kinds of expectations of homes it is told.
+    centre, spread, found
+        Of regressors; coefficients, the constant last.
+    halves
+        How far P10 is below and P90 above the median by part of the day, shape (2, parts), in units
+        that `_grows` turns into shares of the scale.
+    """
+
+    kinds: int
+    centre: FloatArray
+    spread: FloatArray
+    found: FloatArray
+    halves: FloatArray
+
+
+def _part(at: IntArray) -> IntArray:
+    """Return the part of the day of local half-hours."""
+    return np.asarray(at % SLOTS * _PARTS // SLOTS)
+
+
+def _grows(middle: FloatArray | float) -> FloatArray:
+    """Return how bands grow with what is expected: between its root and itself."""
+    return np.asarray(np.maximum(middle, _LEAST_SHARE) ** GROWTH)
+
+
+def _halves(came: FloatArray, said: FloatArray, weight: FloatArray, part: IntArray) -> FloatArray:
+    """Return both halves of the band that would have left a tenth beyond either end."""
+    off = (came - said) / _grows(said)
+    out = np.zeros((2, _PARTS))
+    for at in range(_PARTS):
+        here = part == at
+        if not here.any():
+            here = np.ones_like(here)
+        order = np.argsort(off[here])
+        passed = np.cumsum(weight[here][order]) / weight[here].sum()
+        ends = off[here][order][np.searchsorted(passed, (0.1, 0.9))]
+        out[:, at] = np.maximum(-ends[0], 0.0), np.maximum(ends[1], 0.0)
+    return out
 
 
 def _excess_tracks(homes: FloatArray, newest: IntArray) -> FloatArray:

@@ -40,7 +40,7 @@ def fitted(homes, london) -> FirstHours:
 def test_the_present_carries_on_and_fades(homes, fitted):
     groups, errors, usual = sums(homes), [], []
     for end in range(80 * SLOTS, 89 * SLOTS, 7):
-        found = fitted.predict(groups[:, :end], homes[:, :end], 15_000 * SLOTS)
+        found = fitted.predict(groups[:, :end], homes[:, :end], 15_000 * SLOTS)[1]
         came = groups[:, end : end + LEADS]
         errors.append(np.abs(found - came))
         days = groups[:, end - 14 * SLOTS : end].reshape(2, 14, SLOTS).mean(axis=1)
@@ -48,6 +48,29 @@ def test_the_present_carries_on_and_fades(homes, fitted):
     ratio = np.mean(errors, axis=(0, 1)) / np.mean(usual, axis=(0, 1))
     assert ratio[0] < 0.75 and ratio[3] < 0.95
     assert ratio[0] < ratio[-1]
+
+
+def test_four_of_five_lie_within_the_band_and_it_widens_with_what_is_ahead(homes, fitted):
+    groups, inside, wide = sums(homes), [], []
+    for end in range(80 * SLOTS, 89 * SLOTS, 3):
+        low, middle, high = fitted.predict(groups[:, :end], homes[:, :end], 15_000 * SLOTS)
+        assert np.all(low <= middle) and np.all(middle <= high)
+        came = groups[:, end : end + LEADS]
+        inside.append((came >= low) & (came <= high))
+        wide.append(high - low)
+    assert np.mean(inside) == pytest.approx(0.8, abs=0.1)
+    width = np.mean(wide, axis=(0, 1))
+    assert width[0] < 0.8 * width[-1]
+
+
+def test_a_band_grows_with_what_is_expected(homes, fitted, london):
+    """Twice as much in every home: the same shares, so twice the band."""
+    known, first = homes[:, : 80 * SLOTS], 15_000 * SLOTS
+    twice = FirstHours(Calendar.of(london), GROUPS, HOMES).fit(sums(2 * known), 2 * known, first)
+    one = fitted.predict(sums(known), known, first)
+    two = twice.predict(sums(2 * known), 2 * known, first)
+    ratio = (two[2] - two[0]) / (one[2] - one[0])
+    assert np.median(ratio) == pytest.approx(2.0, rel=0.15)
 
 
 def test_only_the_last_weeks_are_looked_at_and_a_silent_group_is_not_guessed(homes, fitted):
@@ -61,7 +84,7 @@ def test_only_the_last_weeks_are_looked_at_and_a_silent_group_is_not_guessed(hom
     silent = known.copy()
     silent[:5, -3:] = np.nan
     found = fitted.predict(sums(silent), silent, first)
-    assert np.isnan(found[0]).all() and np.isfinite(found[1]).all()
+    assert np.isnan(found[:, 0]).all() and np.isfinite(found[:, 1]).all()
     assert np.isnan(fitted.predict(sums(known)[:, :200], known[:, :200], first)).all()
 
 
