@@ -258,7 +258,7 @@ def test_reasons_of_cold_and_mild_days_hold(
     at = {
         "cold, events": (datetime(2023, 12, 1, 15, 30, tzinfo=UTC), True),
         "mild, events": (datetime(2023, 12, 10, 15, 30, tzinfo=UTC), True),
-        "cold, none": (datetime(2024, 1, 17, 15, 30, tzinfo=UTC), False),
+        "cold, none": (datetime(2023, 12, 2, 15, 30, tzinfo=UTC), False),
     }
     places = defaultdict(list)
     made = []
