@@ -9,13 +9,15 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from ems.domain.errors import InvalidInputError
+from forecasting import ensemble
 from forecasting.backtest import Contest, Plan, members_of, metrics, run_backtest
 from forecasting.calendar import Calendar
 from forecasting.ensemble import Learning, LearntModel, PartOf
 from forecasting.features import COLUMN, NAMES, features, lay_out
+from forecasting.home_hours import LEADS
 from forecasting.interface import LEVELS, Horizon, make_forecast
 from forecasting.load import load_model
-from forecasting.references import empirical_models
+from forecasting.references import empirical_models, group_sums
 from forecasting.ridge import RidgeMedians
 from forecasting.shared import Boosting
 
@@ -174,6 +176,28 @@ def test_a_scrambled_future_changes_nothing(homes, weather, calendar, grouped):
             np.testing.assert_array_equal(a.quantile(level), b.quantile(level))
         assert a.model == ("gradient and ridge" if grouped else "gradient")
         assert a.lacked == ()
+
+
+def test_the_first_hours_of_a_group_have_medians_and_bands_of_their_own(
+    homes, weather, calendar, monkeypatch
+):
+    """As far as their part goes: whole, they are what is forecast; without it, nothing of them."""
+    model, mixed = forecasts(homes, weather, calendar, GROUPS)
+    laid = lay_out(homes.loc[: ORIGIN - pd.Timedelta(minutes=30)], calendar)
+    sums = lay_out(group_sums(homes.loc[: ORIGIN - pd.Timedelta(minutes=30)], GROUPS), calendar)
+    own = model._fitted.first.predict(sums.local, laid.local, sums.first)
+    assert np.isfinite(own).all()
+
+    def again(part):
+        monkeypatch.setattr(ensemble, "FIRST_SHARES", np.full(LEADS, part))
+        return forecasts(homes, weather, calendar, GROUPS)[1]
+
+    for row, (whole, some, none) in enumerate(zip(again(1.0), mixed, again(0.0), strict=True)):
+        for level, told in zip(LEVELS, own[:, row], strict=True):
+            np.testing.assert_allclose(whole.quantile(level)[:LEADS], told, rtol=1e-6)
+            np.testing.assert_allclose(whole.quantile(level)[LEADS:], none.quantile(level)[LEADS:])
+            expected = 0.1 * none.quantile(level)[:4] + 0.9 * told[:4]
+            np.testing.assert_allclose(some.quantile(level)[:4], expected, rtol=1e-6)
 
 
 def test_a_whole_part_of_habits_is_habits_alone(homes, calendar):
