@@ -266,11 +266,13 @@ class Store(Protocol):
         """Return the commands that devices are under."""
         ...
 
-    def close_command(self, point_id: PointId, setpoint_id: str | None = None) -> None:
-        """Forget a command: the device was released.
+    def close_commands(
+        self, released: Sequence[ActiveCommand], records: Sequence[SetpointRecord] = ()
+    ) -> None:
+        """Forget commands whose devices were released and keep the records, in one transaction.
 
-        With ``setpoint_id`` only that setpoint's command is closed, not one that replaced
-        it meanwhile.
+        A command that has replaced one of them meanwhile is left alone. Records are kept as
+        by `add_setpoint_records`; a released command's always adds a row.
         """
         ...
 

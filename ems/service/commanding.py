@@ -108,11 +108,5 @@ async def release_all(
             standing.append(command)
     released = [command for command in commands if command not in standing]
 
-    def keep() -> None:
-        # First forgotten, then recorded: a record of a standing command would renew it.
-        for command in released:
-            store.close_command(command.point_id, command.setpoint_id)
-        store.add_setpoint_records(records)
-
-    await asyncio.to_thread(keep)
+    await asyncio.to_thread(store.close_commands, released, records)
     return records, standing

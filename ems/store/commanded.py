@@ -57,8 +57,7 @@ class Commanded(Part):
         or is told another value by now, commands are left alone. A record that repeats
         the last value, cause and kind of outcome of its point adds no row.
         """
-        for record in records:
-            require_finite(record.setpoint.value, f"setpoints[{record.setpoint.point_id}].value")
+        _require_finite_values(records)
         if not records:
             return
         with self._connections.write() as connection:
@@ -79,18 +78,23 @@ class Commanded(Part):
             for device, point, value, release, expires, setpoint, confirmed in rows
         ]
 
-    def close_command(self, point_id: PointId, setpoint_id: str | None = None) -> None:
-        """Forget a command: the device was released.
+    def close_commands(
+        self, released: Sequence[ActiveCommand], records: Sequence[SetpointRecord] = ()
+    ) -> None:
+        """Forget commands whose devices were released and keep the records, in one transaction.
 
-        With ``setpoint_id`` only that setpoint's command is closed, not one that replaced
-        it meanwhile.
+        A command that has replaced one of them meanwhile is left alone. Records are kept as
+        by `add_setpoint_records`; a released command's always adds a row, for its device may
+        have been told another value that nobody lived to record.
         """
+        _require_finite_values(records)
+        if not released and not records:
+            return
         with self._connections.write() as connection:
-            connection.execute(
-                "DELETE FROM commands WHERE device_id = ? AND point = ?"
-                " AND setpoint_id = ifnull(?, setpoint_id)",
-                (*point_id, setpoint_id),
-            )
+            # First forgotten, then recorded: a record of a standing command would renew it.
+            ended = {command.point_id for command in released if _forgotten(connection, command)}
+            for record in records:
+                _keep(connection, record, repeated=record.setpoint.point_id in ended)
 
     def setpoints(
         self,
@@ -115,7 +119,23 @@ class Commanded(Part):
         return [from_json(SetpointRecord, record) for (record,) in rows]
 
 
-def _keep(connection: sqlite3.Connection, record: SetpointRecord) -> None:
+def _require_finite_values(records: Sequence[SetpointRecord]) -> None:
+    for record in records:
+        require_finite(record.setpoint.value, f"setpoints[{record.setpoint.point_id}].value")
+
+
+def _forgotten(connection: sqlite3.Connection, command: ActiveCommand) -> bool:
+    """Forget a command; tell whether it was still there."""
+    ended = connection.execute(
+        "DELETE FROM commands WHERE device_id = ? AND point = ? AND setpoint_id = ?",
+        (*command.point_id, command.setpoint_id),
+    )
+    return ended.rowcount > 0
+
+
+def _keep(
+    connection: sqlite3.Connection, record: SetpointRecord, *, repeated: bool = False
+) -> None:
     setpoint = record.setpoint
     if not isinstance(record.outcome, NotWritten):
         _renew(connection, record)
@@ -125,7 +145,7 @@ def _keep(connection: sqlite3.Connection, record: SetpointRecord) -> None:
         " ORDER BY id DESC LIMIT 1",
         tuple(setpoint.point_id),
     ).fetchone()
-    if last == now:
+    if last == now and not repeated:
         return
     connection.execute(
         "INSERT INTO setpoints (device_id, point, issued_at, value, cause, outcome, record)"

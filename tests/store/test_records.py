@@ -1,6 +1,7 @@
 """Forecasts, plans, setpoints and notes come back as they were kept, field by field."""
 
 import math
+import sqlite3
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -299,12 +300,48 @@ def test_a_command_is_written_ahead_then_confirmed_renewed_and_closed(store):
         "sp-0",
     ]
 
-    store.close_command(PUMP, "sp-5")
+    store.close_commands([replace(command, setpoint_id="sp-5")])
     assert store.active_commands(), "it was replaced meanwhile"
-    store.close_command(PUMP)
+    store.close_commands(store.active_commands())
     assert store.active_commands() == []
     store.add_setpoint_records([record(third)])
     assert store.active_commands() == [], "an outcome that comes late opens nothing"
+
+
+def test_a_release_is_kept_with_the_command_that_it_ends_also_where_it_repeats_the_last(store):
+    def released(number: int) -> SetpointRecord:
+        return record(setpoint(number, 21.0, cause=Cause.RELEASE))
+
+    def kept() -> list[str]:
+        return [one.setpoint.id for one in store.setpoints(None, START, START + HOUR)]
+
+    store.open_commands([setpoint(0)])
+    store.close_commands(store.active_commands(), [released(1)])
+    assert kept() == ["sp-1"]
+    # Who told the device something else died before recording it.
+    store.open_commands([setpoint(2)])
+    standing = store.active_commands()
+    store.close_commands([], [record(released(3).setpoint, Unreachable("timed out"))])
+    assert store.active_commands() == standing
+    store.close_commands(standing, [released(4)])
+    assert store.active_commands() == []
+    assert kept() == ["sp-4", "sp-3", "sp-1"]
+    # A second hand that releases what is released adds nothing.
+    store.close_commands(standing, [released(5)])
+    assert kept() == ["sp-4", "sp-3", "sp-1"]
+
+
+def test_a_release_that_cannot_be_recorded_ends_no_command(store, path):
+    store.open_commands([setpoint(0)])
+    with sqlite3.connect(path) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON setpoints"
+            " BEGIN SELECT raise(ABORT, 'no room'); END"
+        )
+    released = record(setpoint(1, 21.0, cause=Cause.RELEASE))
+    with pytest.raises(sqlite3.IntegrityError, match="no room"):
+        store.close_commands(store.active_commands(), [released])
+    assert len(store.active_commands()) == 1
 
 
 def test_a_change_of_cause_or_of_outcome_is_a_row_of_its_own(store):

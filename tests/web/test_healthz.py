@@ -74,5 +74,6 @@ def test_a_store_that_cannot_be_read_is_an_answer_too(make_world) -> None:
 def test_released_commands_do_not_count_as_confirmed(make_world) -> None:
     world = make_world()
     home = world.estate.dwelling("A-03")
-    world.store.close_command(PointId(home.heat_pump.device_id, "room_setpoint_c"))
+    point_id = PointId(home.heat_pump.device_id, "room_setpoint_c")
+    world.store.close_commands([c for c in world.store.active_commands() if c.point_id == point_id])
     assert world.client().get("/healthz").json["setpoints_confirmed"] == 39
