@@ -23,6 +23,8 @@ from forecasting.interface import LEVELS, Z_90, Horizon, make_forecast
 
 LOAD_CORRELATION = 0.02
 """Between the forecast errors of any two homes' household load [-]."""
+REASONS, NAMED = 4, 3
+"""How many things that parts lacked are told of a sum, and how many parts by name for each."""
 
 
 def sum_forecasts(
@@ -64,19 +66,35 @@ def sum_forecasts(
         quantiles = {level: scale * whole.quantile(level) for level in LEVELS}
     else:
         quantiles = _from_parts(parts, mean, correlation)
-    lacking = [part for part in parts if part.lacked]
-    lacked = [f"{part.subject}: {reason}" for part in lacking[:3] for reason in part.lacked]
-    if len(lacking) > 3:
-        lacked.append(f"and {len(lacking) - 3} more homes lacked something")
     return make_forecast(
         first.target,
         subject,
         Horizon(first.issued_at, first.start, len(mean)),
         mean,
         quantiles,
-        lacked=lacked,
+        lacked=lacked_by(parts),
         model=f"sum of {len(parts)}: {first.model}",
     )
+
+
+def lacked_by(parts: Sequence[Forecast]) -> list[str]:
+    """Return what forecasts lacked and whose those are; what most of them lacked comes first."""
+    who: dict[str, list[str]] = {}
+    for part in parts:
+        for reason in part.lacked:
+            who.setdefault(reason, []).append(part.subject)
+    ranked = sorted(who.items(), key=lambda item: len(item[1]), reverse=True)
+    said = [f"{reason} ({_named(of, len(parts))})" for reason, of in ranked[:REASONS]]
+    if len(ranked) > REASONS:
+        said.append(f"and {len(ranked) - REASONS} things more")
+    return said
+
+
+def _named(subjects: Sequence[str], of: int) -> str:
+    if len(subjects) == of > 1:
+        return f"all {of}"
+    more = len(subjects) - NAMED
+    return ", ".join(subjects[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _from_parts(

@@ -10,7 +10,9 @@ import pytest
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import ThermalPrior
 from ems.domain.points import PointId
+from ems.domain.time import floor_to
 from forecasting.block import sum_forecasts, summed_history
+from forecasting.interface import Horizon, make_forecast
 from forecasting.run import (
     Setting,
     block_points,
@@ -269,3 +271,28 @@ def test_sums_add_means_and_are_narrower_than_their_parts_together(block, rollup
     other = forecast_homes(block(1).dwellings, rollups, {}, setting)[1]
     with pytest.raises(InvalidInputError, match="one target"):
         sum_forecasts([parts[0], other], "A")
+
+
+def test_a_sum_says_what_its_parts_lacked_and_whose_each_is():
+    horizon, values = Horizon(NOW, floor_to(NOW), 2), np.ones(2)
+    quantiles = dict.fromkeys((0.1, 0.5, 0.9), values)
+
+    def total(**lacked: list[str]) -> tuple[str, ...]:
+        made = [
+            make_forecast("load_w", home, horizon, values, quantiles, lacked=why, model="m")
+            for home, why in lacked.items()
+        ]
+        return sum_forecasts(made, "A").lacked
+
+    homes = ("H1", "H2", "H3", "H4", "H5", "H6")
+    unfitted = {home: ["learnt model: not fitted yet"] for home in homes}
+    assert total(**unfitted) == ("learnt model: not fitted yet (all 6)",)
+    unfitted["H2"] = ["history: 3 of 14 days", *unfitted["H2"]]
+    unfitted["H6"] = []
+    assert total(**unfitted) == (
+        "learnt model: not fitted yet (H1, H2, H3 and 2 more)",
+        "history: 3 of 14 days (H2)",
+    )
+    odd = {home: [f"history: {day} of 14 days"] for day, home in enumerate(homes)}
+    assert total(**odd)[-2:] == ("history: 3 of 14 days (H4)", "and 2 things more")
+    assert total(H1=[], H2=[]) == ()
