@@ -1,30 +1,35 @@
 """Many cases, one after the other or in processes of their own; what is done is kept.
 
 A case that has its file is not run again, so a campaign that was cut short goes on with the same
-command. Cases go by seed first: all windows of the first seed, then those of the second.
+command; controllers that are asked for later are added to it. Cases go by seed first: all windows
+of the first seed, then those of the second.
 """
 
 from __future__ import annotations
 
+import _thread
 import multiprocessing
 import os
 import queue
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from ems.backtest.case import Case, Progress, Setting, run_case
-from ems.backtest.cases import load_evidence, save_evidence
-from ems.demo.evidence import Controller
+from ems.backtest.cases import extended, load_evidence, save_evidence
+from ems.demo.evidence import Controller, Evidence
 from ems.domain.errors import HearthError, InvalidInputError
 from ems.service.logs import configure
 
 TELLS_S = 0.5
 """Wall seconds between looks at what workers tell."""
+GRACE_S = 5.0
+"""Wall seconds that a worker has to clear away when its campaign was killed."""
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Set to 1 in workers: cases run beside each other, not threads of one case."""
 
@@ -74,7 +79,7 @@ def run_campaign(
     jobs: int = 1,
     tell: Callable[[Standing], None] = lambda _: None,
 ) -> list[Failed]:
-    """Run the cases that have no file yet; return those that failed.
+    """Run the cases that have no file yet, or lack a controller; return those that failed.
 
     Parameters
     ----------
@@ -105,16 +110,14 @@ def run_campaign(
 
 
 def _is_done(case: Case, setting: Setting) -> bool:
-    """Tell whether a case has its file; one made otherwise is refused, not mixed in."""
+    """Tell whether a case has its file with all runs; one made otherwise is refused."""
     path = case.path(setting)
     if not path.is_file():
         return False
     held = load_evidence(path)
-    wanted = {*setting.controllers, Controller.THERMOSTAT}
     for option, same in (
         ("--days", held.window == case.window),
         ("--history-days", held.history_days == setting.history_days),
-        ("--controllers", wanted <= set(held.runs)),
     ):
         if not same:
             raise InvalidInputError(
@@ -123,7 +126,12 @@ def _is_done(case: Case, setting: Setting) -> bool:
                 value=str(path),
                 remedy="Choose as before, another --out, or delete the file.",
             )
-    return True
+    return not _missing(held, setting)
+
+
+def _missing(held: Evidence, setting: Setting) -> tuple[Controller, ...]:
+    """Return the controllers that are asked for and that a case has not been run under."""
+    return tuple(one for one in setting.controllers if one not in held.runs)
 
 
 class _Watch:
@@ -164,8 +172,15 @@ class _Watch:
 
 
 def _run_one(case: Case, setting: Setting, progress: Progress) -> Failed | None:
+    path = case.path(setting)
     try:
-        save_evidence(case.path(setting), run_case(case, setting, progress))
+        if path.is_file():
+            held = load_evidence(path)
+            more = replace(setting, controllers=_missing(held, setting))
+            made = extended(held, run_case(case, more, progress))
+        else:
+            made = run_case(case, setting, progress)
+        save_evidence(path, made)
     except HearthError as error:
         return Failed(case, str(error), "")
     except Exception as error:
@@ -182,6 +197,18 @@ def _begin_worker(told: Any) -> None:
     global _told  # noqa: PLW0603 - a worker process serves one campaign
     _told = told
     configure("backtest", level="ERROR")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End a worker whose campaign was killed: nobody would wait for its case."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    _thread.interrupt_main()  # so that it clears away what lies in temporary folders
+    time.sleep(GRACE_S)
+    os._exit(1)
 
 
 def _work(case: Case, setting: Setting) -> Failed | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as daytime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -99,6 +103,49 @@ def test_a_finished_case_is_not_run_again(evidence: Evidence, setting: Setting) 
         run_campaign([Case(DAY, 1, 3)], replace(setting, history_days=9))
 
 
+def test_a_controller_that_is_asked_for_later_is_added_to_a_finished_case(
+    evidence: Evidence, setting: Setting, tmp_path: Path
+) -> None:
+    first = replace(setting, folder=tmp_path, controllers=(Controller.THERMOSTAT,))
+    later = replace(first, controllers=(Controller.TIME_OF_USE, Controller.THERMOSTAT))
+    case, parts = Case(DAY, 1, 3), []
+    assert run_campaign([case], first) == []
+    assert run_campaign([case], later, tell=lambda at: parts.append(at.part)) == []
+    assert "time_of_use" in parts
+    found = load_evidence(case.path(later))
+    assert list(found.runs) == [Controller.THERMOSTAT, Controller.TIME_OF_USE]
+    for controller, run in found.runs.items():
+        np.testing.assert_array_equal(run.room_c, evidence.runs[controller].room_c)
+        np.testing.assert_array_equal(
+            run.kwh["home_import"], evidence.runs[controller].kwh["home_import"]
+        )
+
+
+def test_workers_end_with_a_campaign_that_is_killed(tmp_path: Path) -> None:
+    def children(of: int) -> set[int]:
+        listed = (Path(f"/proc/{of}/task") / str(of) / "children").read_text()
+        return {int(pid) for pid in listed.split()}
+
+    def works(pid: int) -> bool:
+        try:
+            return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+        except OSError:
+            return False
+
+    command = [sys.executable, "-m", "ems.cli", "backtest", "--config", str(DEMO), "--jobs", "2"]
+    command += ["--windows", "2023-01-23", "--seeds", "1-2", "--out", str(tmp_path)]
+    campaign = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while len(workers := {pid for pid in children(campaign.pid) if works(pid)}) < 2:
+            assert campaign.poll() is None
+            time.sleep(0.1)
+    finally:
+        campaign.kill()
+        campaign.wait()
+    while any(works(pid) for pid in workers):
+        time.sleep(0.1)
+
+
 def test_a_case_that_cannot_be_run_is_named_with_its_remedy(setting: Setting) -> None:
     early = Case(date(2022, 12, 28), 1, 1)
     (failed,) = run_campaign([early], setting)
@@ -117,10 +164,10 @@ def test_timers_heat_ahead_of_dear_hours_and_keep_the_battery_for_them() -> None
     estate = load_estate(DEMO)
     zone = ZoneInfo("Europe/London")
     bands = (
-        TariffBand(time(0), 0.09),
-        TariffBand(time(6), 0.15),
-        TariffBand(time(16), 0.30),
-        TariffBand(time(19), 0.15),
+        TariffBand(daytime(0), 0.09),
+        TariffBand(daytime(6), 0.15),
+        TariffBand(daytime(16), 0.30),
+        TariffBand(daytime(19), 0.15),
     )
     tariff = TimeOfUseTariff("evening", zone, bands, bands)
     timer = Timer.of(tariff, estate, Window(MIDNIGHT, MIDNIGHT + timedelta(days=1)))
