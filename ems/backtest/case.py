@@ -31,7 +31,7 @@ from ems.backtest.issues import (
     true_issues,
 )
 from ems.backtest.store import RunStore
-from ems.backtest.tariffs import estate_at
+from ems.backtest.tariffs import estate_at, require_rates
 from ems.backtest.weather import sky_of
 from ems.demo.controlled import ControlledRun, Pace
 from ems.demo.evidence import (
@@ -174,6 +174,7 @@ class _CaseRun:
         self.estate = estate_at(estate, setting.tariff, setting.prices)
         self.parameters = replace(parameters, seed=case.seed, houses=setting.houses)
         self.window = case.window
+        require_rates(self.estate, self.window)
         self._sky = sky_of(self.estate, self.parameters, setting.weather, case.seed, work)
         self.parameters = self._sky.parameters
         self._steps = int(self.estate.control.plan_horizon_s // HALF_HOUR_S) + 1

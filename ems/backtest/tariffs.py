@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ems.demo.metering import Window
 from ems.domain.errors import InvalidInputError
 from ems.domain.estate import Block, Estate, MeterAccount
 from ems.domain.tariffs import DynamicTariff
@@ -72,3 +73,27 @@ def estate_at(estate: Estate, tariff: str, path: Path | None) -> Estate:
     if tariff == "trial" or path is None:
         return estate
     return with_rates(estate, read_rates(path))
+
+
+def require_rates(estate: Estate, window: Window) -> None:
+    """Require that every dynamic tariff has a rate for every half-hour of a window.
+
+    Raises
+    ------
+    InvalidInputError
+        Where one is missing: then there would be weeks of plans whose cost nobody can tell.
+    """
+    for name, tariff in estate.tariffs.items():
+        if not isinstance(tariff, DynamicTariff):
+            continue
+        slots = window.half_hours
+        missing = [slot for slot in slots if slot not in tariff.rates]
+        if missing:
+            first, last = min(tariff.rates, default=None), max(tariff.rates, default=None)
+            raise InvalidInputError(
+                f"{name} prices have no rate for {len(missing)} of its {len(slots)} half-hours, "
+                f"the first at {missing[0]:%Y-%m-%d %H:%M}; they go from {first} to {last}",
+                field="--windows",
+                value=f"{window.start:%Y-%m-%d}",
+                remedy="Choose a window that lies within the prices, or fill in their file.",
+            )

@@ -154,6 +154,25 @@ def test_a_case_that_cannot_be_run_is_named_with_its_remedy(setting: Setting) ->
     assert failed.trace == ""
 
 
+def test_a_window_beyond_the_prices_is_refused_before_anything_is_run(
+    setting: Setting, tmp_path: Path
+) -> None:
+    prices = tmp_path / "agile.csv"
+    rows = pd.date_range("2023-01-05", "2023-01-08", freq="30min", tz=UTC)
+    table = pd.DataFrame({"interval_start_utc": rows, "price_inc_vat_p_per_kwh": 20.0})
+    table.drop(index=48 + 3).to_csv(prices, index=False)
+    asked = replace(setting, folder=tmp_path, tariff="agile", prices=prices)
+    parts: list[str] = []
+    for case, said in (
+        (Case(date(2023, 1, 7), 48, 1), "47 of its 96 half-hours, the first at 2023-01-08 00:30"),
+        (Case(DAY, 24, 1), "1 of its 48 half-hours, the first at 2023-01-06 01:30"),
+    ):
+        (failed,) = run_campaign([case], asked, tell=lambda at: parts.append(at.part))
+        assert said in failed.why and "--windows" in failed.why
+        assert failed.trace == ""
+    assert parts == []
+
+
 def test_cases_go_by_seed_first() -> None:
     days = [date(2023, 1, 23), date(2023, 2, 20)]
     order = [(case.seed, case.start) for case in cases_of(days, 672, [1, 2])]
