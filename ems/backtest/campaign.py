@@ -1,8 +1,7 @@
 """Many cases, one after the other or in processes of their own; what is done is kept.
 
 A case that has its file is not run again, so a campaign that was cut short goes on with the same
-command; controllers that are asked for later are added to it. Cases go by seed first: all windows
-of the first seed, then those of the second.
+command. Cases go by seed first: all windows of the first seed, then those of the second.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from ems.backtest.case import Case, Progress, Setting, run_case
-from ems.backtest.cases import extended, load_evidence, save_evidence
-from ems.demo.evidence import Controller, Evidence
+from ems.backtest.cases import load_evidence, save_evidence
+from ems.demo.evidence import Controller
 from ems.domain.errors import HearthError, InvalidInputError
 from ems.service.logs import configure
 
@@ -79,7 +78,7 @@ def run_campaign(
     jobs: int = 1,
     tell: Callable[[Standing], None] = lambda _: None,
 ) -> list[Failed]:
-    """Run the cases that have no file yet, or lack a controller; return those that failed.
+    """Run the cases that have no file yet; return those that failed.
 
     Parameters
     ----------
@@ -110,14 +109,16 @@ def run_campaign(
 
 
 def _is_done(case: Case, setting: Setting) -> bool:
-    """Tell whether a case has its file with all runs; one made otherwise is refused."""
+    """Tell whether a case has its file; one made otherwise is refused, not mixed in."""
     path = case.path(setting)
     if not path.is_file():
         return False
     held = load_evidence(path)
+    wanted = {*setting.controllers, Controller.THERMOSTAT}
     for option, same in (
         ("--days", held.window == case.window),
         ("--history-days", held.history_days == setting.history_days),
+        ("--controllers", wanted <= set(held.runs)),
     ):
         if not same:
             raise InvalidInputError(
@@ -126,12 +127,7 @@ def _is_done(case: Case, setting: Setting) -> bool:
                 value=str(path),
                 remedy="Choose as before, another --out, or delete the file.",
             )
-    return not _missing(held, setting)
-
-
-def _missing(held: Evidence, setting: Setting) -> tuple[Controller, ...]:
-    """Return the controllers that are asked for and that a case has not been run under."""
-    return tuple(one for one in setting.controllers if one not in held.runs)
+    return True
 
 
 class _Watch:
@@ -172,15 +168,8 @@ class _Watch:
 
 
 def _run_one(case: Case, setting: Setting, progress: Progress) -> Failed | None:
-    path = case.path(setting)
     try:
-        if path.is_file():
-            held = load_evidence(path)
-            more = replace(setting, controllers=_missing(held, setting))
-            made = extended(held, run_case(case, more, progress))
-        else:
-            made = run_case(case, setting, progress)
-        save_evidence(path, made)
+        save_evidence(case.path(setting), run_case(case, setting, progress))
     except HearthError as error:
         return Failed(case, str(error), "")
     except Exception as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -99,39 +99,6 @@ def load_evidence(path: Path) -> Evidence:
             value=str(path),
             remedy="Give a file that ems backtest wrote, or delete it and run the case again.",
         ) from error
-
-
-def extended(held: Evidence, made: Evidence) -> Evidence:
-    """Return a case with the runs that it was made again for.
-
-    Parameters
-    ----------
-    held
-        The case as it is kept.
-    made
-        The same case under other controllers.
-
-    Raises
-    ------
-    InvalidInputError
-        Where the homes' own thermostats did not come out as they are kept: then code, data or
-        configuration are others, and runs of the two cannot be compared.
-    """
-    mine, its = (_packed("own", one.runs[Controller.THERMOSTAT]) for one in (held, made))
-    if any(not np.array_equal(mine[name], its[name], equal_nan=True) for name in mine):
-        raise InvalidInputError(
-            "the homes' own thermostats come out otherwise than in the case that is kept",
-            field="--controllers",
-            value=", ".join(controller.value for controller in made.runs),
-            remedy="Code, data or configuration have changed since: give another --out.",
-        )
-    runs = {**made.runs, **held.runs}
-    return replace(
-        held,
-        runs={one: runs[one] for one in Controller if one in runs},
-        credits_gbp=held.credits_gbp if Controller.PLANNED in held.runs else made.credits_gbp,
-        seconds={**made.seconds, **held.seconds},
-    )
 
 
 def _packed(prefix: str, run: Measured) -> dict[str, FloatArray]:

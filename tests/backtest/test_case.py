@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from ems.backtest.campaign import cases_of, run_campaign
 from ems.backtest.case import Case, Setting
-from ems.backtest.cases import load_evidence
+from ems.backtest.cases import load_evidence, save_evidence
 from ems.backtest.controllers import Timer
 from ems.backtest.issues import Issues, true_issues
 from ems.backtest.store import RunStore
@@ -103,22 +103,15 @@ def test_a_finished_case_is_not_run_again(evidence: Evidence, setting: Setting) 
         run_campaign([Case(DAY, 1, 3)], replace(setting, history_days=9))
 
 
-def test_a_controller_that_is_asked_for_later_is_added_to_a_finished_case(
+def test_a_case_that_lacks_a_controller_is_refused_and_not_mixed_in(
     evidence: Evidence, setting: Setting, tmp_path: Path
 ) -> None:
-    first = replace(setting, folder=tmp_path, controllers=(Controller.THERMOSTAT,))
-    later = replace(first, controllers=(Controller.TIME_OF_USE, Controller.THERMOSTAT))
-    case, parts = Case(DAY, 1, 3), []
-    assert run_campaign([case], first) == []
-    assert run_campaign([case], later, tell=lambda at: parts.append(at.part)) == []
-    assert "time_of_use" in parts
-    found = load_evidence(case.path(later))
-    assert list(found.runs) == [Controller.THERMOSTAT, Controller.TIME_OF_USE]
-    for controller, run in found.runs.items():
-        np.testing.assert_array_equal(run.room_c, evidence.runs[controller].room_c)
-        np.testing.assert_array_equal(
-            run.kwh["home_import"], evidence.runs[controller].kwh["home_import"]
-        )
+    elsewhere, case = replace(setting, folder=tmp_path), Case(DAY, 1, 3)
+    fewer = {one: evidence.runs[one] for one in (Controller.THERMOSTAT, Controller.PLANNED)}
+    save_evidence(case.path(elsewhere), replace(evidence, runs=fewer))
+    assert run_campaign([case], replace(elsewhere, controllers=tuple(fewer))) == []
+    with pytest.raises(InvalidInputError, match="--controllers"):
+        run_campaign([case], elsewhere)
 
 
 def test_workers_end_with_a_campaign_that_is_killed(tmp_path: Path) -> None:

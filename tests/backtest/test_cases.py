@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ems.backtest.cases import extended, load_evidence, save_evidence
-from ems.demo.evidence import Controller, Evidence
+from ems.backtest.cases import load_evidence, save_evidence
+from ems.demo.evidence import Evidence
 from ems.demo.metering import Measured, Stored
 from ems.domain.errors import InvalidInputError
 
@@ -51,27 +51,3 @@ def test_a_file_that_was_cut_off_is_refused_by_name(evidence: Evidence, tmp_path
         load_evidence(path)
     with pytest.raises(InvalidInputError, match="no case"):
         load_evidence(tmp_path / "none.npz")
-
-
-def test_runs_are_added_to_a_case_and_what_it_had_stays(evidence: Evidence) -> None:
-    own, timers = (evidence.runs[one] for one in (Controller.THERMOSTAT, Controller.TIME_OF_USE))
-    made = replace(
-        evidence,
-        runs={Controller.THERMOSTAT: own, Controller.PLANNED: timers},
-        credits_gbp={"A-02": 0.2},
-        seconds={Controller.PLANNED: 5.0, Controller.THERMOSTAT: 2.0},
-    )
-    found = extended(evidence, made)
-    assert list(found.runs) == [one for one in Controller if one is not Controller.BATTERY_ONLY]
-    assert found.runs[Controller.TIME_OF_USE] is timers
-    assert found.credits_gbp == {"A-02": 0.2}
-    assert found.seconds == {Controller.PLANNED: 61.5, Controller.THERMOSTAT: 2.0}
-    assert extended(found, evidence).credits_gbp == {"A-02": 0.2}
-
-
-def test_runs_of_changed_code_are_not_put_beside_those_that_are_kept(evidence: Evidence) -> None:
-    own = evidence.runs[Controller.THERMOSTAT]
-    others = replace(own, room_c=own.room_c + 1e-9)
-    made = replace(evidence, runs={**evidence.runs, Controller.THERMOSTAT: others})
-    with pytest.raises(InvalidInputError, match="another --out"):
-        extended(evidence, made)

@@ -321,14 +321,18 @@ def test_a_release_is_kept_with_the_command_that_it_ends_also_where_it_repeats_t
     # Who told the device something else died before recording it.
     store.open_commands([setpoint(2)])
     standing = store.active_commands()
-    store.close_commands([], [record(released(3).setpoint, Unreachable("timed out"))])
-    assert store.active_commands() == standing
-    store.close_commands(standing, [released(4)])
+    store.close_commands(standing, [released(3)])
     assert store.active_commands() == []
-    assert kept() == ["sp-4", "sp-3", "sp-1"]
+    assert kept() == ["sp-3", "sp-1"]
     # A second hand that releases what is released adds nothing.
-    store.close_commands(standing, [released(5)])
-    assert kept() == ["sp-4", "sp-3", "sp-1"]
+    store.close_commands(standing, [released(4)])
+    assert kept() == ["sp-3", "sp-1"]
+    # What would not go stands, and is told once.
+    store.open_commands([setpoint(5)])
+    for number in (6, 7):
+        store.close_commands([], [record(released(number).setpoint, Unreachable("timed out"))])
+    assert len(store.active_commands()) == 1
+    assert kept() == ["sp-6", "sp-3", "sp-1"]
 
 
 def test_a_release_that_cannot_be_recorded_ends_no_command(store, path):
