@@ -111,6 +111,7 @@ def issued(
     made = candidates[chosen]
     if chosen != names[0]:
         return replace(made, lacked=(*made.lacked, f"{names[0]} stood back, {chosen} did better"))
-    if missing:
+    # A sum of homes may say it already, of them.
+    if missing and not any(one.startswith(missing) for one in made.lacked):
         return replace(made, lacked=(*made.lacked, missing))
     return made

@@ -153,6 +153,8 @@ def test_what_is_issued_says_who_stood_back_or_was_missing():
     assert issued(only, None, "learnt model: not fitted yet").lacked == (
         "learnt model: not fitted yet",
     )
+    told = replace(both["habits"], lacked=("learnt model: not fitted yet (all 20)",))
+    assert issued({"habits": told}, None, "learnt model: not fitted yet").lacked == told.lacked
     gone = Standing("load_w", "A-01", "earlier weeks", NOW, fell_back=True)
     assert issued(only, gone).model == "habit"
 
